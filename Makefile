@@ -1,0 +1,37 @@
+# Two commands do everything: `make paper` and `make test`. Each sets up what it needs first.
+#   make paper STUDY=mini     another study (demo, mini, full, or a file of workflow/studies)
+
+STUDY ?= demo
+BIN := .venv/bin
+
+.PHONY: env tex paper test lint bench clean
+
+env: .venv/ready
+
+# The stamp is newer than the lock once everything in the lock is installed; a second call does nothing.
+.venv/ready: envs/requirements.lock pyproject.toml
+	envs/setup python
+	touch $@
+
+tex:
+	@envs/setup latex
+
+paper: env tex
+	$(BIN)/snakemake paper --config study=$(STUDY)
+
+test: env tex
+	$(BIN)/python -m pytest -n 2
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+bench: env
+	$(BIN)/python -m benchmarks
+
+# Keeps downloads and prepared data (data/); removes the environment and every result.
+clean:
+	rm -rf .venv .snakemake results logs

@@ -1,0 +1,46 @@
+"""The `tokenmix` command: one line a sub-command; a sub-command's module is imported only when it is called."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from tokenmix.errors import UserError
+
+#: name -> (module with `configure(parser)` and `run(args)`, help)
+COMMANDS = {
+    "plan": ("tokenmix.study.plan_command", "print the runs of a study by table: which exist, which are stale and why"),
+    "schema": (
+        "tokenmix.study.schema",
+        "write config.schema.json, which editors use to complete and check config.yaml",
+    ),
+    "data": ("tokenmix.data.command", "fetch and prepare data sets; register a folder of images"),
+    "evaluate": ("tokenmix.evaluation.command", "metrics, intervals and comparisons of one data set's runs"),
+    "profile": ("tokenmix.profiling.command", "multiply-adds and parameters of a study's models"),
+    "report": ("tokenmix.reporting.command", "values, tables and figures of the paper"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one sub-command; a user's mistake is one message on standard error and exit code 2."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="tokenmix", description="A paper about token mixers that rebuilds itself.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, help_text) in COMMANDS.items():
+        command = commands.add_parser(name, help=help_text, description=help_text)
+        if arguments[:1] == [name]:
+            implementation = importlib.import_module(module)
+            implementation.configure(command)
+            command.set_defaults(run=implementation.run)
+    parsed = parser.parse_args(arguments)
+    try:
+        return parsed.run(parsed) or 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Small helpers for files that other jobs read: atomic writes, checksums, canonical JSON."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tokenmix.errors import UserError
+
+# mkstemp makes private files, while shared result folders need the user's own umask. It can only be read by setting
+# it, which is safe here at import, before any thread exists.
+UMASK = os.umask(0)
+os.umask(UMASK)
+
+
+def write_atomic(path: Path | str, data: str | bytes) -> None:
+    """Write `data` to `path` so that a reader sees the old content or the whole new one, never a part.
+
+    The file is flushed to the disk before it takes its name. Raises UserError where the folder
+    cannot be written.
+    """
+    path = Path(path)
+    content = data.encode() if isinstance(data, str) else data
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; make the folder writable or choose another") from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~UMASK)
+        Path(temporary).replace(path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise UserError(f"cannot write {path}: {error.strerror}; free some space or choose another folder") from error
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def canonical_json(value: Any) -> str:
+    """One text per value: sorted keys, no spaces, floats as Python prints them; NaN is refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def pretty_json(value: Any) -> str:
+    """JSON for files that people read: sorted keys, one space of indent, closing newline."""
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file; raises UserError with the file's name and line when it is not JSON."""
+    try:
+        return json.loads(Path(path).read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; run the pipeline that makes it first") from error
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} cannot be read as JSON ({error}); delete it so that it is made again") from error
+
+
+def sha256_file(path: Path | str) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
