@@ -1,0 +1,78 @@
+"""One image file into a square uint8 array."""
+
+import io
+import struct
+
+import numpy as np
+from PIL import Image
+
+#: images above this are refused: a small file can claim any size
+MAXIMUM_PIXELS = 200_000_000
+GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "F")
+
+
+class BrokenImage(Exception):
+    """An image that cannot be used; the text says why."""
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Read an image's header; raises BrokenImage."""
+    try:
+        image = Image.open(io.BytesIO(data))
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+        raise BrokenImage("not an image that can be read") from error
+    if image.width * image.height > MAXIMUM_PIXELS:
+        raise BrokenImage(f"{image.width} x {image.height} pixels, which is too large")
+    return image
+
+
+def is_grey(image: Image.Image) -> bool:
+    """Whether the file stores one brightness a pixel."""
+    return image.mode in GREY_MODES
+
+
+def square_pixels(data: bytes, size: int, channels: int) -> tuple[np.ndarray, bool]:
+    """Decode, pad to a square with zeros, resize (bilinear with antialiasing).
+
+    Returns uint8 `(size, size, channels)`, and whether the file was grey. Transparent parts become black.
+    Raises BrokenImage.
+    """
+    image = open_image(data)
+    grey = is_grey(image)
+    try:
+        image.load()
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+        raise BrokenImage(f"cannot be decoded ({error})") from error
+    image = _to_mode(image, "L" if channels == 1 else "RGB")
+    side = max(image.size)
+    if image.size != (side, side):
+        square = Image.new(image.mode, (side, side))
+        square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+        image = square
+    pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+    return pixels.reshape(size, size, channels), grey
+
+
+def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = _to_eight_bits(image)
+    if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
+        colour = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), colour)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey keeps its upper 8 bits; floating-point grey is taken as [0, 1]."""
+    values = np.asarray(image)
+    if image.mode == "F":
+        if not np.isfinite(values).all():
+            raise BrokenImage("holds NaN or infinite pixels")
+        if values.min() < 0 or values.max() > 1:
+            raise BrokenImage(
+                f"floating-point pixels between {values.min():g} and {values.max():g}; scale them to [0, 1]"
+            )
+        return Image.fromarray(np.rint(values * 255).astype(np.uint8))
+    if image.mode == "I":
+        raise BrokenImage("32-bit integers, which have no fixed range; save it with 8 or 16 bits")
+    return Image.fromarray((values >> 8).astype(np.uint8))

@@ -1,0 +1,141 @@
+"""Fetch one file: mirrors first, then the official address; verified before it gets its name."""
+
+import fcntl
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from tokenmix.data.download import ServerChangedFile, download
+from tokenmix.errors import UserError
+from tokenmix.study.manifest import DatasetEntry, Source
+
+#: an archive of unknown size may be this much larger than the pixels it holds
+OVERHEAD = 1.02
+#: an archive whose pixels are not known beforehand may have this many bytes
+LARGEST_ARCHIVE = 16 << 30
+
+
+def fetch(
+    entry: DatasetEntry, size: int, cache: Path, mirrors: Sequence[Path | str] = (), offline: bool = False
+) -> Path:
+    """Path of the verified file that images of `size` pixels come from.
+
+    Looks in `cache`, then recursively in the folders of TOKENMIX_MIRRORS and `mirrors` for the file's name,
+    then downloads into `cache`. Raises UserError where the file cannot be had or its checksum is wrong.
+    """
+    source = entry.source(size)
+    if source is None:
+        raise UserError(_no_file(entry, size))
+    name = file_name(source.url)
+    rejected = []
+    for candidate in (cache / name, *_in_mirrors(name, mirrors)):
+        if candidate.is_file():
+            if matches(candidate, source):
+                return candidate
+            rejected.append(candidate)
+    if offline:
+        raise UserError(_offline(entry, source, name, cache, rejected))
+    for path in rejected:
+        print(f"{path} has the wrong checksum and is passed over", file=sys.stderr)
+    return _download_verified(source, cache / name, largest_size(entry, size, source))
+
+
+def file_name(url: str) -> str:
+    """The file's name in an address, without its query; raises UserError where it has none."""
+    name = Path(unquote(urlsplit(url).path)).name
+    if name in ("", ".", ".."):
+        raise UserError(f"{url} names no file; give the address of the file itself")
+    return name
+
+
+def largest_size(entry: DatasetEntry, size: int, source: Source) -> int:
+    """Bytes that the file may have at most: as announced, or bounded by the pixels it is to hold."""
+    if source.bytes:
+        return source.bytes
+    if entry.kind != "medmnist":
+        return LARGEST_ARCHIVE
+    cases = entry.splits.train + entry.splits.val + entry.splits.test
+    return int(OVERHEAD * cases * (size**entry.dimensions * entry.channels + 8 * len(entry.classes))) + (1 << 20)
+
+
+def matches(path: Path, source: Source) -> bool:
+    """Whether a file has the size and the checksums that its source announces."""
+    if source.bytes and path.stat().st_size != source.bytes:
+        return False
+    announced = {"md5": source.md5, "sha256": source.sha256}
+    return all(checksum(path, kind) == value for kind, value in announced.items() if value)
+
+
+def checksum(path: Path, algorithm: str) -> str:
+    """Checksum of a file in hex; MD5 only recognises files, it protects nothing."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+
+
+def _in_mirrors(name: str, mirrors: Sequence[Path | str]) -> Iterator[Path]:
+    named = os.environ.get("TOKENMIX_MIRRORS", "").split(os.pathsep)
+    for folder in [*(entry for entry in named if entry), *mirrors]:
+        yield from sorted(Path(folder).expanduser().rglob(name))
+
+
+def _download_verified(source: Source, target: Path, limit: int) -> Path:
+    part = target.with_name(target.name + ".part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = part.open("ab")
+    except OSError as error:
+        raise UserError(f"cannot write below {target.parent}: {error.strerror}; choose another data folder") from error
+    with lock:
+        # two jobs may want the same file: the second waits and finds it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if target.is_file() and matches(target, source):
+            return target
+        part.touch()  # the first may have thrown it away
+        resumed = part.stat().st_size > 0
+        try:
+            download(source.url, part, limit)
+            if not matches(part, source) and resumed:
+                # the first half may stem from another version of the file
+                os.truncate(part, 0)
+                download(source.url, part, limit)
+        except ServerChangedFile as error:
+            part.unlink()
+            raise UserError(str(error)) from error
+        except OSError as error:
+            raise UserError(
+                f"cannot write {part}: {error.strerror}; free some space or choose another folder"
+            ) from error
+        if not matches(part, source):
+            found = checksum(part, "sha256" if source.sha256 else "md5")
+            part.unlink()
+            raise UserError(
+                f"{source.url} has the wrong checksum ({found} instead of {_expected(source)}) and "
+                "was removed; "
+                "try again later, or put a right copy into a mirror folder"
+            )
+        part.rename(target)
+    return target
+
+
+def _expected(source: Source) -> str:
+    return f"SHA-256 {source.sha256}" if source.sha256 else f"MD5 {source.md5}"
+
+
+def _offline(entry: DatasetEntry, source: Source, name: str, cache: Path, rejected: Sequence[Path]) -> str:
+    text = (
+        f"{entry.title} is not on this machine and fetching is off (data.offline); put the file "
+        f"{name} into {cache} "
+        f"or into a folder of TOKENMIX_MIRRORS or data.mirrors\n  address:  {source.url}\n  checksum: "
+        f"{_expected(source)}"
+    )
+    return text + "".join(f"\n  {path} has that name but another checksum" for path in rejected)
+
+
+def _no_file(entry: DatasetEntry, size: int) -> str:
+    if not entry.files:
+        return f"{entry.title} has no file to fetch: it is of kind {entry.kind}; prepare it directly"
+    sizes = ", ".join(str(known) for known in sorted(entry.files))
+    return f"{entry.title} is not offered at {size} pixels; choose one of {sizes}"

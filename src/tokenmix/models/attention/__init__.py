@@ -1,0 +1,1 @@
+"""Exact local attention: one operator, several ways to compute it."""

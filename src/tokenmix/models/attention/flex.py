@@ -1,0 +1,52 @@
+"""Local attention on CUDA: FlexAttention (Dong et al., arXiv 2412.05496) with a mask of blocks.
+
+Tokens are numbered row by row, so that a neighbourhood is a band of k short runs; blocks of keys that no
+query of a block sees are skipped, and the others test each pair by its coordinates.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+
+
+def visible(grid: tuple[int, ...], kernel: int) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
+    """The mask of FlexAttention: may query token number q see key token number k of a map of size `grid`?"""
+    reach = kernel // 2
+
+    def mask(batch: Tensor, head: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        near = (q >= 0) & (k >= 0)
+        # from the last axis to the first: the remainder is the coordinate, the quotient numbers the rest
+        for side in reversed(grid):
+            near = near & ((q % side - k % side).abs() <= reach)
+            q, k = q // side, k // side
+        return near
+
+    return mask
+
+
+@functools.lru_cache(maxsize=64)
+def block_mask(grid: tuple[int, ...], kernel: int, device: torch.device) -> BlockMask:
+    """The mask of a map, the same for all images and heads; made once for each shape and device."""
+    tokens = functools.reduce(int.__mul__, grid)
+    return create_block_mask(visible(grid, kernel), None, None, tokens, tokens, device=device)
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(grid: tuple[int, ...], kernel: int, device: torch.device) -> Any:
+    # One compiled function a shape: a shared one would be recompiled for each mask and, at torch's limit,
+    # silently fall back to full score matrices. Batch size and precision may change within one.
+    return torch.compile(flex_attention, fullgraph=True, isolate_recompiles=True)  # type: ignore[call-overload]
+
+
+def local_attention(qkv: Tensor, kernel: int) -> Tensor:
+    """See `op.local_attention`; `qkv` is (B, H, W, 3, heads, D) with D a power of two from 16."""
+    grid = tuple(qkv.shape[1:-3])
+    # (B, H, W, 3, heads, D) -> three of (B, heads, N, D)
+    q, k, v = qkv.flatten(1, -4).permute(2, 0, 3, 1, 4).unbind()
+    attend = flex_attention if torch.compiler.is_compiling() else _compiled(grid, kernel, qkv.device)
+    out = attend(q, k, v, block_mask=block_mask(grid, kernel, qkv.device))
+    return out.transpose(1, 2).reshape(qkv.shape[:-3] + qkv.shape[-2:])

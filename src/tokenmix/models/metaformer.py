@@ -1,0 +1,209 @@
+"""MetaFormer: a residual network whose token mixer can be exchanged.
+
+Yu et al., "MetaFormer is actually what you need for vision" (CVPR 2022), sections 3.1 and 3.2. A block is
+
+    x + drop(scale1 * mixer(norm1(x)))   then   x + drop(scale2 * mlp(norm2(x)))
+
+Suffixes of tensor names: B images, C channels, H and W positions. Maps keep the shape (B, C, H, W) but lie in
+memory channels last, so that the channel MLP is a plain linear layer on the last axis of contiguous data.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tokenmix.errors import UserError
+from tokenmix.models.linear import Linear
+from tokenmix.models.site import Site
+from tokenmix.study.grammar import ModelSpec
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Widths and blocks of the four stages, and the stem: a convolution of kernel 7."""
+
+    widths: tuple[int, int, int, int]
+    blocks: tuple[int, int, int, int]
+    stem_stride: int
+    stem_padding: int
+
+
+SCALES = {
+    "s12": Scale((64, 128, 320, 512), (2, 2, 6, 2), stem_stride=4, stem_padding=2),
+    # a quarter as wide; a stem of stride 2 with padding 3 halves even sizes: 28 pixels give 14, 7, 4, 2
+    "xs": Scale((16, 32, 80, 128), (2, 2, 6, 2), stem_stride=2, stem_padding=3),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of all MetaFormer models; the defaults are those of the study.
+
+    head_dim: channels of one attention head.
+    drop_path: chance to skip a branch for an image in training, the same in every block.
+    layer_scale: initial value of the scale of every branch.
+    small_map_fallback: local attention becomes global on maps of 64 tokens or fewer.
+    pool_first: average the positions before the last norm, as timm's PoolFormer does (the study and the
+        original authors' code norm first); for comparisons with timm.
+    """
+
+    head_dim: int = 16
+    drop_path: float = 0.1
+    layer_scale: float = 1e-5
+    small_map_fallback: bool = False
+    pool_first: bool = False
+
+
+class PatchEmbedding(nn.Conv2d):
+    """A strided convolution; where the output is a single position, the linear layer that it is there.
+
+    The layer leaves out the part of the kernel that sees padding only: 5 of 9 weights for maps of 2 x 2.
+    """
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        pad, kernel, stride = int(self.padding[0]), self.kernel_size[0], self.stride[0]
+        if max(x_BCHW.shape[2:]) + 2 * pad >= kernel + stride:
+            return super().forward(x_BCHW)
+        x_BCHW = x_BCHW[:, :, : kernel - pad, : kernel - pad]
+        height, width = x_BCHW.shape[2:]
+        weight_DCHW = self.weight[:, :, pad : pad + height, pad : pad + width]
+        # channels last on both sides, as they lie in memory
+        x, weight = (tensor.permute(0, 2, 3, 1).flatten(1) for tensor in (x_BCHW, weight_DCHW))
+        return F.linear(x, weight, self.bias)[:, :, None, None]
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: in training, a branch is zero for an image with chance `p`, else divided by 1 - p.
+
+    It acts on the branch's scale, (C, 1, 1) -> (B, C, 1, 1), so that the branch is multiplied only once.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, scale_C11: Tensor, images: int) -> Tensor:
+        if not self.training or self.p == 0:
+            return scale_C11
+        keep = 1 - self.p
+        mask_B111 = scale_C11.new_empty(images, 1, 1, 1).bernoulli_(keep).div_(keep)
+        return scale_C11 * mask_B111
+
+
+class ChannelMLP(nn.Module):
+    """Two linear layers over the channels of each position, four times wider inside, with GELU between."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.expand = Linear(dim, 4 * dim)
+        self.contract = Linear(4 * dim, dim)
+        for layer in (self.expand, self.contract):
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        x_BHWC = x_BCHW.movedim(1, -1)
+        return self.contract(F.gelu(self.expand(x_BHWC))).movedim(-1, 1)
+
+
+class Block(nn.Module):
+    """One MetaFormer block: a token mixer and a channel MLP, each a normed, scaled residual branch."""
+
+    def __init__(self, mixer: nn.Module, dim: int, options: Options) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(1, dim)
+        self.mixer = mixer
+        self.scale1 = nn.Parameter(torch.full((dim, 1, 1), options.layer_scale))
+        self.norm2 = nn.GroupNorm(1, dim)
+        self.mlp = ChannelMLP(dim)
+        self.scale2 = nn.Parameter(torch.full((dim, 1, 1), options.layer_scale))
+        self.drop = DropPath(options.drop_path)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        images = x_BCHW.shape[0]
+        x_BCHW = x_BCHW + self.drop(self.scale1, images) * self.mixer(self.norm1(x_BCHW))
+        return x_BCHW + self.drop(self.scale2, images) * self.mlp(self.norm2(x_BCHW))
+
+
+class MetaFormer(nn.Module):
+    """Four stages of blocks, each on a map of half the side of the one before, then norm, average, linear.
+
+    Args:
+        mixers: per stage, the function that builds a token mixer for a `Site`.
+        grid: size of the input images, (H, W).
+    """
+
+    def __init__(
+        self,
+        scale: Scale,
+        mixers: Sequence[Callable[[Site], nn.Module]],
+        *,
+        channels: int,
+        classes: int,
+        grid: tuple[int, ...],
+        options: Options,
+    ) -> None:
+        super().__init__()
+        self.embeddings = nn.ModuleList()
+        self.stages = nn.ModuleList()
+        self.grids: list[tuple[int, ...]] = []
+        width_before = channels
+        for stage, (width, blocks) in enumerate(zip(scale.widths, scale.blocks, strict=True)):
+            kernel, stride, padding = (3, 2, 1) if stage else (7, scale.stem_stride, scale.stem_padding)
+            grid = tuple((side + 2 * padding - kernel) // stride + 1 for side in grid)
+            if min(grid) < 1:
+                raise UserError("images are too small for the stem; use at least 7 pixels a side")
+            self.embeddings.append(PatchEmbedding(width_before, width, kernel, stride, padding))
+            sites = [
+                Site(width, grid, block == 0, options.head_dim, options.small_map_fallback) for block in range(blocks)
+            ]
+            self.stages.append(nn.Sequential(*(Block(mixers[stage](site), width, options) for site in sites)))
+            self.grids.append(grid)
+            width_before = width
+        # timm's last norm differs in its epsilon, too
+        self.norm = nn.GroupNorm(1, width_before, eps=1e-6 if options.pool_first else 1e-5)
+        self.pool_first = options.pool_first
+        self.head = nn.Linear(width_before, classes)
+        nn.init.trunc_normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    def features(self, x_BCHW: Tensor) -> Tensor:
+        """The map of the last stage before the last norm, (B, C, H/32, W/32) for S12."""
+        x_BCHW = x_BCHW.contiguous(memory_format=torch.channels_last)
+        for embedding, stage in zip(self.embeddings, self.stages, strict=True):
+            x_BCHW = stage(embedding(x_BCHW))
+        return x_BCHW
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        x_BCHW = self.features(x_BCHW)
+        if self.pool_first:
+            return self.head(self.norm(x_BCHW.flatten(2).mean(-1)))
+        return self.head(self.norm(x_BCHW).flatten(2).mean(-1))
+
+
+def build(
+    spec: ModelSpec, *, channels: int, classes: int, grid: tuple[int, ...], options: Mapping[str, Any]
+) -> MetaFormer:
+    """The MetaFormer that `spec` describes; raises UserError for an unknown option."""
+    known = [field.name for field in fields(Options)]
+    for unknown in sorted(set(options) - set(known)):
+        raise UserError(f"unknown model option {unknown!r}; under `model:` in the config; known: {', '.join(known)}")
+    # the grammar gives every MetaFormer these
+    assert spec.scale is not None and spec.arrangement is not None and spec.mixer is not None
+    makers = {"p": partial(_mixer_class("pooling"), kernel=3)} if "p" in spec.arrangement else {}
+    if "t" in spec.arrangement:
+        makers["t"] = partial(_mixer_class(spec.mixer), kernel=spec.kernel)
+    mixers = [makers[letter] for letter in spec.arrangement]
+    return MetaFormer(
+        SCALES[spec.scale], mixers, channels=channels, classes=classes, grid=grid, options=Options(**options)
+    )
+
+
+def _mixer_class(name: str) -> type[nn.Module]:
+    return importlib.import_module(f"tokenmix.models.mixers.{name}").Mixer

@@ -1,0 +1,139 @@
+"""Checks that need more than types: data sets against the manifest, models against the grammar.
+
+They read the merged, not yet typed config and skip what has a wrong type, so that their findings stand in the
+same report as pydantic's.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenmix.errors import UserError
+from tokenmix.study.config import merged
+from tokenmix.study.grammar import arrangement_problem, mixer_problems, mixers, nearest, parse_model, quote
+from tokenmix.study.manifest import DatasetEntry
+from tokenmix.study.protocol import Training
+from tokenmix.study.yaml_lines import Place
+
+Finding = tuple[Place, str]
+
+
+def check(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_folder: Path) -> list[Finding]:
+    """Every mistake of names and of values that only together are wrong, with its place."""
+    return [*_datasets(raw, manifest), *_tables(raw, mixer_folder), *_training(raw), *_repeated(raw)]
+
+
+def entries(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The named mappings of a mapping; what was left out (`false`) or has a wrong type is skipped."""
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            if isinstance(name, str) and (entry is None or isinstance(entry, dict)):
+                yield name, entry or {}
+
+
+def _datasets(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry]) -> Iterator[Finding]:
+    datasets = raw.get("datasets", {})
+    for name, use in entries(datasets):
+        place: Place = ("datasets", name)
+        if name not in manifest:
+            yield (
+                place,
+                (
+                    f"unknown data set {quote(name)}{nearest(name, manifest)}; "
+                    f"to use your own images: tokenmix data register FOLDER --name {name}"
+                ),
+            )
+            continue
+        size, sizes = use.get("size"), manifest[name].sizes
+        if sizes and isinstance(size, int) and not isinstance(size, bool) and size not in sizes:
+            distances = {abs(offered - size): offered for offered in sizes}
+            hint = f"did you mean {distances[min(distances)]}? allowed: {', '.join(map(str, sizes))}"
+            yield (*place, "size"), f"{name} is not offered at {size}; {hint}"
+    if isinstance(datasets, dict) and all(use is False for use in datasets.values()):
+        yield ("datasets",), "a study needs at least one data set, like `breastmnist: {size: 28}`"
+
+
+def _tables(raw: Mapping[str, Any], mixer_folder: Path) -> Iterator[Finding]:
+    tables = raw.get("tables", {})
+    datasets = raw.get("datasets", {})
+    used = [name for name, use in datasets.items() if use is not False] if isinstance(datasets, dict) else []
+    known = mixers(mixer_folder)
+    for name, table in entries(tables):
+        place: Place = ("tables", name)
+        for i, dataset in enumerate(_list(table.get("datasets"))):
+            if isinstance(dataset, str) and dataset not in used:
+                hint = nearest(dataset, map(str, used))
+                yield (*place, "datasets", i), f"{quote(dataset)} is not one of this study's `datasets`{hint}"
+        arrangement = table.get("arrangement")
+        if isinstance(arrangement, str) and (text := arrangement_problem(arrangement)):
+            yield (*place, "arrangement"), text
+        yield from _mixers(place, table.get("mixers"), known)
+        for i, model in enumerate(_list(table.get("baselines"))):
+            if isinstance(model, str):
+                try:
+                    parse_model(model, mixer_folder)
+                except UserError as error:
+                    yield (*place, "baselines", i), str(error)
+        rows = table.get("mixers") or {}
+        if not table.get("baselines") and isinstance(rows, dict) and all(v is False for v in rows.values()):
+            yield place, "the table has no model; name some under `mixers` or `baselines`"
+    if isinstance(tables, dict) and all(table is False for table in tables.values()):
+        yield ("tables",), "a study needs at least one table"
+
+
+def _mixers(table: Place, value: Any, known: dict[str, bool]) -> Iterator[Finding]:
+    for mixer, kernels in value.items() if isinstance(value, dict) else ():
+        place = (*table, "mixers", mixer)
+        if not isinstance(mixer, str) or mixer not in known:
+            yield place, mixer_problems(str(mixer), None, known)[0]
+        elif kernels is None and known[mixer]:
+            yield place, f"the mixer `{mixer}` needs kernels, like [3, 5, 7]; or false to leave it out"
+        elif isinstance(kernels, list) and not known[mixer]:
+            yield place, f"the mixer `{mixer}` takes no kernel; write nothing after the colon"
+
+
+def _training(raw: Mapping[str, Any]) -> Iterator[Finding]:
+    study = raw.get("training", {})
+    if not isinstance(study, dict):
+        return
+    yield from _rates(study, study, ("training",))
+    divergence = study.get("divergence")
+    if isinstance(divergence, dict) and divergence.get("policy") == "ladder" and not divergence.get("ladder"):
+        yield (
+            ("training", "divergence", "ladder"),
+            "the policy `ladder` needs a rung; or write `policy: record`",
+        )
+    for name, use in entries(raw.get("datasets", {})):
+        own = use.get("training")
+        if isinstance(own, dict):
+            yield from _rates(merged(study, own), own, ("datasets", name, "training"))
+
+
+def _rates(training: dict[str, Any], written: dict[str, Any], place: Place) -> Iterator[Finding]:
+    peak = training.get("lr", Training().lr)
+    for key, default in (("warmup_lr", Training().warmup_lr), ("min_lr", Training().min_lr)):
+        rate = training.get(key, default)
+        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (rate, peak))
+        if numbers and rate > peak and {key, "lr"} & written.keys():
+            yield (
+                (*place, key if key in written else "lr"),
+                f"{key} ({rate:g}) is above lr ({peak:g}); lower it",
+            )
+
+
+def _repeated(raw: Mapping[str, Any]) -> Iterator[Finding]:
+    lists: list[tuple[Place, Any]] = [(("seeds",), raw.get("seeds"))]
+    for name, table in entries(raw.get("tables", {})):
+        place: Place = ("tables", name)
+        lists += [((*place, key), table.get(key)) for key in ("datasets", "metrics", "baselines")]
+        kernels = table.get("mixers")
+        if isinstance(kernels, dict):
+            lists += [((*place, "mixers", mixer), value) for mixer, value in kernels.items()]
+    for place, values in lists:
+        for i, value in enumerate(_list(values)):
+            if value in values[:i]:
+                yield (*place, i), f"{quote(value)} stands here twice; remove one of them"
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,244 @@
+"""Code identity: one hash for the modules that a job can reach from its entry points.
+
+The hash is taken over syntax trees, so that comments, docstrings and layout do not count, and
+only over modules that static imports lead to, so that editing one mixer does not retrain another.
+The dump of a tree is our own: `ast.dump` shows each Python version's new, empty fields.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from tokenmix.errors import UserError
+from tokenmix.files import canonical_json, sha256_file
+
+PACKAGE = "tokenmix"
+#: hex digits of a hash inside a name; files hold all 64
+DIGITS = 8
+
+#: fields that say how something was written or what a checker should think, not what it does
+IGNORED_FIELDS = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+
+
+@dataclass(frozen=True)
+class CodeIdentity:
+    """The modules reachable from some entry points.
+
+    modules: module name -> hash of its syntax tree. resources: path below the source folder ->
+    hash of the bytes of a file that a module names in a string and that lies beside it (a kernel
+    in C++, say). paths: module name -> its file below the source folder.
+    """
+
+    modules: dict[str, str]
+    resources: dict[str, str]
+    paths: dict[str, str]
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over names and hashes of all modules and resources, in hex."""
+        parts = {"modules": self.modules, "resources": self.resources}
+        return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """Name of a module or path of another file -> hash."""
+        return {**self.modules, **self.resources}
+
+    @cached_property
+    def files(self) -> dict[str, str]:
+        """Path below the source folder -> hash, of modules and resources."""
+        return {path: self.modules[name] for name, path in sorted(self.paths.items())} | self.resources
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """What one file's text says, wherever it lies: `imports` are (level, module, names)."""
+
+    hash: str
+    imports: tuple[tuple[int, str, tuple[str, ...]], ...]
+    strings: frozenset[str]
+
+
+def code_identity(entries: Sequence[str], source: Path) -> CodeIdentity:
+    """Identity of the code that the modules `entries` can reach inside the package.
+
+    source: the folder that holds the package `tokenmix`. Raises UserError when an entry is missing or a
+    reachable module is not valid Python.
+    """
+    return _walk(tuple(sorted(set(entries))), Path(source).resolve())
+
+
+@cache
+def _walk(entries: tuple[str, ...], source: Path) -> CodeIdentity:
+    # Memoised for the life of the process: one plan must see one state of the tree, and 2,000 runs
+    # share a dozen sets of entries. `forget` starts afresh.
+    waiting: list[str] = []
+    for entry in entries:
+        if _locate(entry, source) is None:
+            raise UserError(f"module {entry} is missing below {source}; restore its file")
+        waiting += _with_ancestors(entry)
+    modules: dict[str, str] = {}
+    resources: dict[str, str] = {}
+    paths: dict[str, str] = {}
+    while waiting:
+        name = waiting.pop()
+        path = _locate(name, source)
+        if name in modules or path is None:
+            continue
+        parsed = _read(path)
+        modules[name] = parsed.hash
+        paths[name] = path.relative_to(source).as_posix()
+        waiting += _imported(name, path.name == "__init__.py", parsed)
+        for resource in parsed.strings & _neighbours(path.parent):
+            relative = (path.parent / resource).relative_to(source).as_posix()
+            resources[relative] = file_hash(source / relative)
+    return CodeIdentity(modules, resources, paths)
+
+
+def exists(module: str, source: Path) -> bool:
+    """Whether the package below `source` has this module."""
+    return _locate(module, Path(source).resolve()) is not None
+
+
+def forget() -> None:
+    """Drop what was remembered about source folders, so that the next identity sees later edits."""
+    _walk.cache_clear()
+    _locate.cache_clear()
+    _neighbours.cache_clear()
+
+
+def file_hash(path: Path) -> str:
+    """Hash of one file, in hex: of a Python file's syntax tree (UserError if invalid), else of its bytes."""
+    return _read(path).hash if path.suffix == ".py" else sha256_file(path)
+
+
+@cache
+def _locate(module: str, source: Path) -> Path | None:
+    """The file of a module below `source`, or None when the name is no module (a function, say)."""
+    if module.partition(".")[0] != PACKAGE:
+        return None
+    base = source.joinpath(*module.split("."))
+    # a package wins over a module of the same name, as in Python's own finder
+    return next((path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()), None)
+
+
+@cache
+def _neighbours(folder: Path) -> frozenset[str]:
+    """Names of the files in `folder` that are not Python."""
+    return frozenset(p.name for p in folder.iterdir() if p.suffix not in {".py", ".pyc"} and p.is_file())
+
+
+def _with_ancestors(module: str) -> list[str]:
+    """`a.b.c` -> `a`, `a.b`, `a.b.c`: importing a module runs the __init__ of every package above it."""
+    parts = module.split(".")
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]
+
+
+def _imported(name: str, is_package: bool, parsed: _Parsed) -> Iterator[str]:
+    """Candidate modules of a module's imports; names that are no modules are dropped by `_locate`."""
+    for level, module, names in parsed.imports:
+        base = module
+        if level:
+            # one dot is the module's own package; each further dot goes one package up
+            parents = name.split(".")[: None if is_package else -1]
+            parents = parents[: len(parents) - (level - 1)]
+            base = ".".join([*parents, module] if module else parents)
+        if base.partition(".")[0] == PACKAGE:
+            yield from _with_ancestors(base)
+            yield from (f"{base}.{item}" for item in names)
+
+
+def _read(path: Path) -> _Parsed:
+    try:
+        content = path.read_bytes()
+        return _parse(content)
+    except (SyntaxError, ValueError) as error:
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise UserError(f"{path}{line} is not valid Python ({error}); mend it, then plan again") from error
+
+
+@cache
+def _parse(content: bytes) -> _Parsed:
+    # keyed by content: frozen copies of a file are read again and again, but parsed once
+    tree = ast.parse(content)
+    imports: list[tuple[int, str, tuple[str, ...]]] = []
+    strings: set[str] = set()
+    _collect(tree, imports, strings)
+    out: list[str] = []
+    _dump(tree, out)
+    return _Parsed(hashlib.sha256("".join(out).encode()).hexdigest(), tuple(imports), frozenset(strings))
+
+
+def _collect(node: ast.AST, imports: list[tuple[int, str, tuple[str, ...]]], strings: set[str]) -> None:
+    """Imports at any depth (functions, branches), except those that only a type checker sees, and strings."""
+    if isinstance(node, ast.Import):
+        imports += [(0, alias.name, ()) for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        imports.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        strings.add(node.value)
+    elif isinstance(node, ast.If) and _is_type_checking(node.test):
+        for statement in node.orelse:
+            _collect(statement, imports, strings)
+        return
+    for child in ast.iter_child_nodes(node):
+        _collect(child, imports, strings)
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
+    return name == "TYPE_CHECKING"
+
+
+def _dump(node: ast.AST, out: list[str]) -> None:
+    """Append a text of the tree that is the same on every supported Python version."""
+    if isinstance(node, ast.Constant):
+        # ascii, not repr: which letters repr shows plainly depends on the version's Unicode tables
+        out.append(f"{type(node.value).__name__}:{node.value!a}")
+        return
+    out.append(type(node).__name__)
+    out.append("(")
+    for field in node._fields:
+        value: Any = getattr(node, field, None)
+        if isinstance(node, ast.JoinedStr):
+            value = _merge_text(value)
+        if isinstance(value, list):
+            value = [item for item in value if not _does_nothing(item)]
+        if field in IGNORED_FIELDS or value is None or value == []:
+            continue
+        out.append(f"{field}=")
+        for item in value if isinstance(value, list) else [value]:
+            # a None inside a list marks a missing default or an unpacked mapping: its place matters
+            if isinstance(item, ast.AST):
+                _dump(item, out)
+            else:
+                out.append(ascii(item))
+            out.append(",")
+        out.append(";")
+    out.append(")")
+
+
+def _does_nothing(node: object) -> bool:
+    """Docstrings, strings below attributes that explain them, and `pass`."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return isinstance(node.value.value, str)
+    return isinstance(node, ast.Pass)
+
+
+def _merge_text(values: list[ast.expr]) -> list[ast.expr]:
+    """Join neighbouring plain text of an f-string and drop empty pieces: Python 3.12 cuts it differently."""
+    merged: list[ast.expr] = []
+    for value in values:
+        text = value.value if isinstance(value, ast.Constant) else None
+        last = merged[-1] if merged else None
+        if not isinstance(text, str):
+            merged.append(value)
+        elif isinstance(last, ast.Constant) and isinstance(last.value, str):
+            merged[-1] = ast.Constant(last.value + text)
+        elif text:
+            merged.append(value)
+    return merged

@@ -1,0 +1,164 @@
+"""The types of the config: `config.yaml` and the overlays in `workflow/studies` are checked against them.
+
+The defaults are those of the full study. `config.yaml` is the manual: it shows each of these fields with its
+default, and tests hold that, as well as that `config.schema.json` is generated from here.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
+
+from tokenmix.study.grammar import metaformer_name
+from tokenmix.study.protocol import ModelOptions, Section, Training, TrainingOverride
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError(f"a kernel is an odd number; the nearest are {value - 1} and {value + 1}")
+    return value
+
+
+def _without_left_out(value: Any) -> Any:
+    # in mappings of names an overlay says `name: false` to leave out an entry of the file below
+    value = {} if value is None else value
+    return {k: v for k, v in value.items() if v is not False} if isinstance(value, dict) else value
+
+
+Metric = Literal["accuracy", "balanced_accuracy", "auc", "f1"]
+METRICS: tuple[str, ...] = get_args(Metric)
+Kernel = Annotated[int, Field(ge=3, le=99, json_schema_extra={"not": {"multipleOf": 2}}), AfterValidator(_odd)]
+Size = Annotated[int, Field(ge=8, le=2048)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+#: Names of data sets and tables stand in the names of runs, files, rules and TeX commands.
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+
+
+class DataSettings(Section):
+    """Where images come from and where prepared arrays go."""
+
+    mirrors: list[str] = Field(default=[], description="folders searched for an archive before the internet")
+    offline: bool = Field(default=False, description="never use the network; a missing archive is an error")
+    folder: str = Field(default="data", min_length=1, description="folder of prepared arrays and registered folders")
+
+
+class Execution(Section):
+    """How runs are carried out; never part of a run's identity."""
+
+    checkpoint_seconds: float = Field(default=60, gt=0, le=86400, description="time between two resumable states")
+    needs_gpu: bool = Field(
+        default=True, description="stop with an estimate of the cost without GPU and executor; false: go on"
+    )
+
+
+class Evaluation(Section):
+    """Bootstrap intervals over the cases of a test split."""
+
+    bootstrap: int = Field(default=1000, ge=100, le=1_000_000, description="resamples")
+    seed: Seed = Field(default=0, description="seed of the resampling, the same cases for every model")
+    level: float = Field(default=0.95, gt=0.5, lt=1, description="level of the intervals")
+
+
+class DatasetUse(Section):
+    """One data set as the study uses it."""
+
+    size: Size = Field(description="edge of the images in pixels; the manifest says which are offered")
+    training: TrainingOverride = Field(
+        # type: ignore[valid-type]
+        default=TrainingOverride(),
+        description="training settings that differ from the study's",
+    )
+
+
+class Table(Section):
+    """One table: its rows are models, its columns data sets and metrics."""
+
+    caption: str = Field(default="", description="caption in the paper; empty: written by the table's own rule")
+    datasets: Annotated[list[str] | None, Field(min_length=1)] = Field(
+        default=None, description="data sets in the order of the columns; default: all of `datasets`"
+    )
+    metrics: list[Metric] = Field(
+        default=["accuracy", "auc", "f1"], min_length=1, description="metrics in the order of the columns"
+    )
+    scale: Literal["s12", "xs"] = Field(default="s12", description="s12, or xs (a quarter as wide, stem of stride 2)")
+    arrangement: str = Field(default="tttt", description="a letter a stage: t the mixer, p 3x3 pooling")
+    init: Literal["scratch"] = Field(default="scratch", description="initial weights")
+    mixers: Annotated[
+        dict[str, Annotated[list[Kernel] | None, Field(min_length=1)]],
+        BeforeValidator(
+            _without_left_out,
+            json_schema_input_type=dict[str, list[Kernel] | Literal[False] | None],
+        ),
+    ] = Field(default={}, description="mixer -> kernels; nothing for a mixer without kernel; false leaves one out")
+    baselines: list[str] = Field(default=[], description="further models by their full names")
+
+    def models(self) -> list[str]:
+        """The full names of the table's models in the order of its rows."""
+        names = [
+            metaformer_name(self.scale, self.arrangement, mixer, kernel)
+            for mixer, kernels in self.mixers.items()
+            for kernel in (kernels if kernels else (None,))
+        ]
+        return list(dict.fromkeys([*names, *self.baselines]))
+
+
+class Profile(Section):
+    """What the figures of multiply-adds cover."""
+
+    image_sizes: list[Size] = Field(
+        default=[224, 384, 512, 768],
+        min_length=1,
+        description="edges of the image for the MACs of whole models",
+    )
+    mac_kernels: list[Kernel] = Field(
+        default=[3, 5, 7, 9], min_length=1, description="kernels for the MACs of a mixer layer"
+    )
+    mac_image_size: Size = Field(default=768, description="edge of the image whose stages the mixer layers stand in")
+
+
+class Config(Section):
+    """A whole study. `lines` says where each value was written."""
+
+    study: str = Field(default="demo", description="an overlay of workflow/studies, or full for none")
+    title: str = Field(default="", description="the study in words, for the PDF; empty: its name")
+    results: str = Field(default="results", min_length=1, description="folder of everything that is computed")
+    seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1, description="one training a seed for every cell")
+    data: DataSettings = Field(default=DataSettings(), description="where images come from and go")
+    training: Training = Field(default=Training(), description="the training protocol")
+    model: ModelOptions = Field(default=ModelOptions(), description="options of the MetaFormers")
+    execution: Execution = Field(default=Execution(), description="how runs are carried out")
+    evaluation: Evaluation = Field(default=Evaluation(), description="intervals")
+    datasets: Annotated[
+        dict[Name, DatasetUse],
+        BeforeValidator(_without_left_out, json_schema_input_type=dict[Name, DatasetUse | Literal[False]]),
+    ] = Field(default={}, description="names of the manifest or of registered folders; false leaves one out")
+    tables: Annotated[
+        dict[Name, Table],
+        BeforeValidator(_without_left_out, json_schema_input_type=dict[Name, Table | Literal[False]]),
+    ] = Field(default={}, description="tables of the paper; false leaves one out")
+    profile: Profile = Field(default=Profile(), description="multiply-adds")
+
+    _lines: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def lines(self) -> dict[str, str]:
+        """Dotted path of a key -> `file:line` where its value was written; defaults are absent."""
+        return self._lines
+
+    def training_for(self, dataset: str) -> Training:
+        """The training settings of one data set: the study's, with the data set's own on top."""
+        own = self.datasets[dataset].training.model_dump(exclude_unset=True)
+        return Training.model_validate(merged(self.training.model_dump(), own))
+
+    def datasets_of(self, table: str) -> list[str]:
+        """The data sets of a table in the order of its columns."""
+        return list(self.tables[table].datasets or self.datasets)
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`: mappings merge, everything else replaces."""
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result

@@ -1,0 +1,166 @@
+"""The grammar of model names: `xs-pptt-local_attn5`, `s12-tttt-identity`, `resnet18-k3`.
+
+    <scale>-<arrangement>-<mixer><kernel?>     scale: s12 or xs; arrangement: one letter a stage
+    resnet18-k<3|5|7>
+
+In an arrangement `t` stands for the named mixer and `p` for 3x3 pooling. A mixer's name is the name of its
+file in `models/mixers`; the file says `TAKES_KERNEL = True` or `False` at its top level, which is read from
+its syntax tree, so that nothing of `models` (and no torch) is imported here.
+"""
+
+import ast
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from tokenmix.errors import UserError
+
+MIXER_FOLDER = Path(__file__).resolve().parent.parent / "models" / "mixers"
+SCALES = ("s12", "xs")
+STAGES = 4
+RESNET_KERNELS = (3, 5, 7)
+#: Kernels of mixers are odd, from 3 to this.
+LARGEST_KERNEL = 99
+_EXAMPLE = "write it like `xs-tttt-pooling3` or `resnet18-k3`"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model's name, taken apart; fields a family does not have are None."""
+
+    name: str
+    family: str
+    scale: str | None = None
+    arrangement: str | None = None
+    mixer: str | None = None
+    kernel: int | None = None
+
+    def modules(self) -> tuple[str, ...]:
+        """The modules this model needs beside the builder's: its family and the mixers in it, none else."""
+        if self.family == "resnet":
+            return ("tokenmix.models.resnet",)
+        names = ["pooling", self.mixer] if "p" in (self.arrangement or "") else [self.mixer]
+        mixers = (f"tokenmix.models.mixers.{name}" for name in dict.fromkeys(names))
+        return ("tokenmix.models.metaformer", *mixers)
+
+
+def mixers(folder: Path = MIXER_FOLDER) -> dict[str, bool]:
+    """Every mixer of the folder in alphabetical order: its name -> whether it takes a kernel.
+
+    Raises UserError for a file that is not Python, that does not say whether it takes a kernel, or whose name
+    ends with a digit (its kernel could not be told from its name).
+    """
+    files = sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
+    return {path.stem: _takes_kernel(path, path.stat().st_mtime_ns) for path in files}
+
+
+@functools.lru_cache(maxsize=256)
+def _takes_kernel(path: Path, _modified: int) -> bool:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*[a-z]", path.stem):
+        raise UserError(
+            f"{path}: `{path.stem}` cannot name a mixer; rename the file: small letters, digits and "
+            "underscores, a letter first and last"
+        )
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise UserError(f"{path}:{line}: the mixer is not valid Python ({error}); mend the file") from error
+    for statement in tree.body:
+        if not isinstance(statement, ast.Assign | ast.AnnAssign):
+            continue
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        if any(isinstance(target, ast.Name) and target.id == "TAKES_KERNEL" for target in targets):
+            value = statement.value
+            if isinstance(value, ast.Constant) and isinstance(value.value, bool):
+                return value.value
+            raise UserError(f"{path}:{statement.lineno}: TAKES_KERNEL must be the word True or False")
+    raise UserError(f"{path}: does not say whether the mixer takes a kernel; add `TAKES_KERNEL = True` or `= False`")
+
+
+def metaformer_name(scale: str, arrangement: str, mixer: str, kernel: int | None = None) -> str:
+    """The name of a MetaFormer; `parse_model` is its inverse."""
+    return f"{scale}-{arrangement}-{mixer}{'' if kernel is None else kernel}"
+
+
+def parse_model(name: str, folder: Path = MIXER_FOLDER) -> ModelSpec:
+    """Take a model's name apart.
+
+    Raises UserError with every mistake of the name (unknown scale or mixer, wrong arrangement, wrong kernel),
+    the nearest valid words and the allowed ones.
+    """
+    family = re.fullmatch(r"resnet(\d*)(?:-(.*))?", name, re.ASCII | re.DOTALL)
+    if family:
+        kernel = re.fullmatch(r"k([1-9]\d*)", family[2] or "", re.ASCII)
+        if family[1] == "18" and kernel and int(kernel[1][:4]) in RESNET_KERNELS:
+            return ModelSpec(name, "resnet", kernel=int(kernel[1]))
+        allowed = ", ".join(f"resnet18-k{kernel}" for kernel in RESNET_KERNELS)
+        raise UserError(f"{quote(name)}: unknown ResNet; allowed: {allowed}")
+    parts = name.split("-")
+    if len(parts) != 3:
+        raise UserError(f"{quote(name)}: unknown model; {_EXAMPLE}")
+    scale, arrangement, last = parts
+    known = mixers(folder)
+    mixer, kernel_text = _split_mixer(last, known)
+    problems = []
+    if scale not in SCALES:
+        problems.append(f"unknown scale {quote(scale)}{nearest(scale, SCALES)}")
+    problems += filter(None, [arrangement_problem(arrangement)])
+    kernel_value = int(kernel_text) if kernel_text and len(kernel_text) < 5 else None
+    if kernel_text and (kernel_value is None or kernel_text != str(kernel_value)):
+        problems.append(f"the kernel {quote(kernel_text)} is not an odd number from 3 to {LARGEST_KERNEL}")
+    else:
+        problems += mixer_problems(mixer, kernel_value, known)
+    if problems:
+        raise UserError(f"{quote(name)}: {'; '.join(problems)}")
+    return ModelSpec(name, "metaformer", scale, arrangement, mixer, kernel_value)
+
+
+def _split_mixer(text: str, known: dict[str, bool]) -> tuple[str, str]:
+    # no mixer's name ends with a digit, so what ends the text in digits is the kernel
+    match = re.fullmatch(r"(.*?)([0-9]*)", text, re.DOTALL)
+    assert match is not None
+    return match[1], match[2]
+
+
+def arrangement_problem(arrangement: str) -> str | None:
+    """What is wrong with an arrangement, or None."""
+    if len(arrangement) != STAGES or set(arrangement) - {"t", "p"}:
+        return (
+            f"arrangement {quote(arrangement)} must be {STAGES} letters, one a stage: t (the mixer) or "
+            "p (3x3 pooling), like tttt or pptt"
+        )
+    if "t" not in arrangement:
+        return f"arrangement {quote(arrangement)} never uses the mixer; for pooling alone write tttt-pooling3"
+    return None
+
+
+def mixer_problems(mixer: str, kernel: int | None, known: dict[str, bool]) -> list[str]:
+    """What is wrong with a mixer and its kernel."""
+    if mixer not in known:
+        return [f"unknown mixer {quote(mixer)}{nearest(mixer, known)}"]
+    if not known[mixer]:
+        return [] if kernel is None else [f"the mixer `{mixer}` takes no kernel, {kernel} was given"]
+    if kernel is None:
+        return [f"the mixer `{mixer}` needs a kernel, like {mixer}3"]
+    if not 3 <= kernel <= LARGEST_KERNEL or kernel % 2 == 0:
+        hint = f"; the nearest are {kernel - 1} and {kernel + 1}" if 4 <= kernel < LARGEST_KERNEL else ""
+        return [f"the kernel of `{mixer}` is an odd number from 3 to {LARGEST_KERNEL}, not {kernel}{hint}"]
+    return []
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """`; did you mean ...? allowed: ...`, ready to follow a statement about a wrong word."""
+    names = list(allowed)
+    close = get_close_matches(word, names, n=1, cutoff=0.55)
+    hint = f"; did you mean `{close[0]}`?" if close else ";"
+    return f"{hint} allowed: {', '.join(names) if names else 'none'}"
+
+
+def quote(value: object) -> str:
+    """A value between back-ticks on one line, shortened to 60 characters."""
+    text = value if isinstance(value, str) and value.isprintable() else repr(value)
+    return f"`{text if len(text) <= 60 else text[:57] + '...'}`"

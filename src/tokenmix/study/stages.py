@@ -1,0 +1,39 @@
+"""Code identities by stage: from which modules each kind of job starts."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenmix.study.code import code_identity, exists
+from tokenmix.study.grammar import parse_model
+
+#: stage -> modules its jobs start from. Reporting is split by product, so that an edit in the tables' module
+#: rebuilds tables and nothing else.
+STAGES = {
+    "evaluation": ("tokenmix.evaluation.command",),
+    "profiling": ("tokenmix.profiling.command",),
+    "values": ("tokenmix.reporting.values",),
+    "tables": ("tokenmix.reporting.tables",),
+    "figures": ("tokenmix.reporting.figures",),
+    "appendix": ("tokenmix.reporting.appendix",),
+    "paper": ("tokenmix.reporting.paper",),
+}
+
+#: what every training starts from; the modules of its model come on top
+TRAINING = "tokenmix.training.__main__"
+
+
+def training_entries(model: str) -> tuple[str, ...]:
+    """The entry modules of a run: the trainer and the files of its own model, which are imported by name."""
+    return (TRAINING, *parse_model(model).modules())
+
+
+def stage_hashes(models: Iterable[str], source: Path) -> dict[str, str]:
+    """Stage -> hash of its code, for a study of these models; of nothing where it has no modules."""
+    profiled = sorted({module for model in models for module in parse_model(model).modules()})
+    hashes = {}
+    for stage, modules in STAGES.items():
+        entries = [module for module in modules if exists(module, source)]
+        if stage == "profiling" and entries:
+            entries += profiled  # models are imported by name, here as in training
+        hashes[stage] = code_identity(entries, source).hash
+    return hashes

@@ -1,0 +1,191 @@
+"""Fetching: resumed, verified, bounded, https only, mirrors first, offline."""
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from factories import facts, medmnist_arrays, serve, write_npz
+
+from tokenmix.data import download, fetch
+from tokenmix.errors import UserError
+from tokenmix.study.manifest import DatasetEntry
+
+CONTENT = bytes(range(256)) * 300
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Pauses that would have been made."""
+    made: list[float] = []
+    monkeypatch.setattr(download, "time", SimpleNamespace(sleep=made.append))
+    monkeypatch.delenv("TOKENMIX_MIRRORS", raising=False)
+    return made
+
+
+def entry(url: str, content: bytes = CONTENT, kind: str = "imagefolder_archive", **source: object) -> DatasetEntry:
+    return DatasetEntry.model_validate(
+        {
+            "kind": kind,
+            "title": "Tiny",
+            "task": "multi-class",
+            "classes": ["a", "b", "c"],
+            "channels": 1,
+            "splits": {"train": 12, "val": 5, "test": 7},
+            "files": {8: {"url": url, "md5": hashlib.md5(content).hexdigest(), **source}},
+        }
+    )
+
+
+def test_a_file_is_fetched_once(tmp_path: Path) -> None:
+    with serve(CONTENT) as server:
+        path = fetch.fetch(entry(server.url), 8, tmp_path)
+        again = fetch.fetch(entry(server.url), 8, tmp_path)
+        assert path == again == tmp_path / "data.bin"
+        assert path.read_bytes() == CONTENT
+        assert len(server.requests) == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["data.bin"]
+
+
+def test_a_broken_download_goes_on_where_it_stopped(tmp_path: Path, waits: list[float]) -> None:
+    with serve(CONTENT) as server:
+        server.answers = ["break:1000", "break:2000"]
+        assert fetch.fetch(entry(server.url), 8, tmp_path).read_bytes() == CONTENT
+        assert [asked for _, asked in server.requests] == ["", "bytes=1000-", "bytes=3000-"]
+    assert waits == [2.0, 4.0]
+
+
+def test_a_later_call_goes_on_with_the_part(tmp_path: Path) -> None:
+    (tmp_path / "data.bin.part").write_bytes(CONTENT[:5000])
+    with serve(CONTENT) as server:
+        assert fetch.fetch(entry(server.url), 8, tmp_path).read_bytes() == CONTENT
+        assert [asked for _, asked in server.requests] == ["bytes=5000-"]
+
+
+def test_a_complete_part_needs_no_more_bytes(tmp_path: Path) -> None:
+    (tmp_path / "data.bin.part").write_bytes(CONTENT)
+    with serve(CONTENT) as server:
+        assert fetch.fetch(entry(server.url), 8, tmp_path).read_bytes() == CONTENT
+
+
+def test_a_server_without_ranges_starts_over(tmp_path: Path) -> None:
+    (tmp_path / "data.bin.part").write_bytes(b"other bytes" * 10_000)  # more than the file has
+    with serve(CONTENT) as server:
+        server.answers = ["whole"]
+        assert fetch.fetch(entry(server.url), 8, tmp_path).read_bytes() == CONTENT
+        assert len(server.requests) == 1
+
+
+def test_a_part_of_another_version_is_thrown_away(tmp_path: Path) -> None:
+    (tmp_path / "data.bin.part").write_bytes(b"x" * 5000)
+    with serve(CONTENT) as server:
+        assert fetch.fetch(entry(server.url), 8, tmp_path).read_bytes() == CONTENT
+        assert [asked for _, asked in server.requests] == ["bytes=5000-", ""]
+
+
+def test_wrong_bytes_are_refused_and_removed(tmp_path: Path) -> None:
+    with serve(b"other bytes") as server, pytest.raises(UserError, match="wrong checksum") as problem:
+        fetch.fetch(entry(server.url), 8, tmp_path)
+    assert hashlib.md5(CONTENT).hexdigest() in str(problem.value)
+    assert hashlib.md5(b"other bytes").hexdigest() in str(problem.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_busy_server_is_waited_for_as_it_wishes(tmp_path: Path, waits: list[float]) -> None:
+    with serve(CONTENT) as server:
+        server.answers, server.retry_after = ["status:429", "status:503"], "7"
+        assert fetch.fetch(entry(server.url), 8, tmp_path).read_bytes() == CONTENT
+    assert waits == [7.0, 7.0]
+
+
+def test_what_was_received_survives_a_dead_server(tmp_path: Path) -> None:
+    with serve(CONTENT) as server:
+        server.answers = ["break:1000"] + ["status:500"] * 4
+        with pytest.raises(UserError, match=r"after 5 attempts.*1000 bytes are kept"):
+            fetch.fetch(entry(server.url), 8, tmp_path)
+    assert (tmp_path / "data.bin.part").read_bytes() == CONTENT[:1000]
+
+
+def test_a_missing_file_is_not_asked_for_twice(tmp_path: Path) -> None:
+    with serve(CONTENT) as server:
+        server.answers = ["status:404"]
+        with pytest.raises(UserError, match="answers 404"):
+            fetch.fetch(entry(server.url), 8, tmp_path)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("announce", [True, False])
+def test_more_bytes_than_the_data_set_has_are_refused(tmp_path: Path, announce: bool) -> None:
+    with serve(CONTENT) as server:
+        server.announce = announce
+        with pytest.raises(UserError, match="at most 1000"):
+            fetch.fetch(entry(server.url, bytes=1000), 8, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_bound_of_an_archive_of_unknown_size_follows_from_its_pixels(tmp_path: Path) -> None:
+    about = entry("https://example.org/tiny.npz", kind="medmnist")
+    limit = fetch.largest_size(about, 8, about.files[8])
+    content = write_npz(tmp_path / "tiny.npz", medmnist_arrays(facts())).stat().st_size
+    assert content <= limit <= 24 * 8 * 8 * 2 + (2 << 20)
+
+
+def test_only_https_is_followed_beyond_this_computer(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="only https"):
+        fetch.fetch(entry("http://example.org/data.bin"), 8, tmp_path)
+
+
+@pytest.mark.parametrize("target", ["http://example.org/data.bin", "ftp://127.0.0.1/data.bin", "file:///etc/passwd"])
+def test_a_redirect_to_an_unencrypted_address_is_refused(tmp_path: Path, target: str) -> None:
+    with serve(CONTENT) as server:
+        server.answers = [f"redirect:{target}"]
+        with pytest.raises(UserError, match=r"redirected from.*only https"):
+            fetch.fetch(entry(server.url), 8, tmp_path)
+
+
+def test_an_official_address_cannot_send_us_to_this_computer() -> None:
+    with pytest.raises(UserError, match="only https"):
+        download.check_address("http://127.0.0.1/x", origin="https://example.org/x")
+
+
+def test_a_redirect_is_followed_but_not_for_ever(tmp_path: Path) -> None:
+    with serve(CONTENT) as server:
+        server.answers = ["redirect:/elsewhere.bin"]
+        assert fetch.fetch(entry(server.url), 8, tmp_path / "a").read_bytes() == CONTENT
+        server.answers = ["redirect:/elsewhere.bin"] * 20
+        with pytest.raises(UserError, match="redirected more than"):
+            fetch.fetch(entry(server.url), 8, tmp_path / "b")
+
+
+def test_mirrors_come_first_and_are_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = tmp_path / "bad" / "data.bin", tmp_path / "mirror" / "deep" / "data.bin"
+    for path, content in ((bad, b"wrong"), (good, CONTENT)):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+    monkeypatch.setenv("TOKENMIX_MIRRORS", str(tmp_path / "bad"))
+    with serve(CONTENT) as server:
+        assert fetch.fetch(entry(server.url), 8, tmp_path / "cache", [tmp_path / "mirror"]) == good
+        assert server.requests == []
+
+
+def test_offline_and_missing_says_what_to_put_where(tmp_path: Path) -> None:
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "data.bin").write_bytes(b"wrong")
+    with serve(CONTENT) as server:
+        with pytest.raises(UserError) as problem:
+            fetch.fetch(entry(server.url), 8, tmp_path / "cache", [tmp_path / "mirror"], offline=True)
+        assert server.requests == []
+        text = str(problem.value)
+        assert server.url in text and hashlib.md5(CONTENT).hexdigest() in text and str(tmp_path / "cache") in text
+        assert f"{tmp_path / 'mirror' / 'data.bin'} has that name but another checksum" in text
+
+
+def test_an_unwritable_cache_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with serve(CONTENT) as server, pytest.raises(UserError, match="cannot write below"):
+        fetch.fetch(entry(server.url), 8, tmp_path / "file" / "cache")
+
+
+def test_a_size_that_is_not_offered_names_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not offered at 9 pixels; choose one of 8"):
+        fetch.fetch(entry("https://example.org/data.bin"), 9, tmp_path)

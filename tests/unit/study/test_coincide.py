@@ -1,0 +1,73 @@
+"""Where windows cover whole maps, and which models are therefore the same function."""
+
+import pytest
+import torch
+
+from tokenmix.models.build import build_model
+from tokenmix.study.coincide import coinciding, global_stages, grids
+
+OFF, ON = {"small_map_fallback": False}, {"small_map_fallback": True}
+
+
+@pytest.mark.parametrize("scale", ["s12", "xs"])
+@pytest.mark.parametrize("size", [28, 32, 45, 64, 96])
+def test_grids_are_those_of_the_models(scale, size):
+    model = build_model(f"{scale}-tttt-identity", channels=1, classes=2, size=size)
+    assert [(side, side) for side in grids(scale, size)] == model.grids
+
+
+def test_the_small_scale_keeps_grids_on_28_pixels():
+    assert grids("xs", 28) == [14, 7, 4, 2]
+    assert grids("s12", 28) == [7, 4, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "model, size, options, stages",
+    [
+        ("s12-tttt-local_attn3", 28, OFF, [3, 4]),
+        ("s12-tttt-local_attn7", 28, OFF, [2, 3, 4]),
+        ("xs-tttt-local_attn3", 28, OFF, [4]),
+        ("xs-tttt-conv7", 28, OFF, [3, 4]),
+        ("s12-pptt-pooling7", 28, OFF, [3, 4]),
+        ("s12-tttt-local_attn5", 224, OFF, []),
+        ("s12-tttt-local_attn5", 224, ON, [4]),
+        ("s12-tttt-local_attn5", 256, ON, [4]),
+        ("s12-tttt-local_attn5", 288, ON, []),
+        ("s12-tttt-pooling5", 224, ON, []),
+        ("s12-tttt-identity", 28, OFF, []),
+        ("resnet18-k3", 28, OFF, []),
+    ],
+)
+def test_global_stages(model, size, options, stages):
+    assert global_stages(model, size, options) == stages
+
+
+def test_models_of_the_same_function_are_grouped():
+    models = [
+        "s12-pptt-local_attn3",
+        "s12-tttt-local_attn3",
+        "s12-pptt-local_attn7",
+        "s12-pptt-conv3",
+        "s12-pptt-conv5",
+    ]
+    # in stages 3 and 4 of S12 at 28 pixels kernels cover maps of 2 and 1; convolutions differ in weights
+    assert coinciding(models, 28, OFF) == [["s12-pptt-local_attn3", "s12-pptt-local_attn7"]]
+    assert coinciding(models, 224, OFF) == []
+    assert coinciding(["xs-tttt-pooling3", "xs-pptt-pooling3"], 224, OFF) == [["xs-tttt-pooling3", "xs-pptt-pooling3"]]
+
+
+@pytest.mark.parametrize("pair, same", [
+    (("s12-pptt-local_attn3", "s12-pptt-local_attn7"), True),
+    (("s12-pptt-pooling3", "s12-tttt-pooling3"), True),
+    (("s12-tttt-local_attn3", "s12-tttt-local_attn7"), False),
+])  # fmt: skip
+def test_coinciding_models_give_the_same_outputs_from_the_same_weights(pair, same):
+    assert (coinciding(pair, 28, OFF) == [list(pair)]) is same
+    torch.manual_seed(0)
+    options = {"layer_scale": 1.0}
+    models = [build_model(name, channels=1, classes=2, size=28, options=options).eval() for name in pair]
+    models[1].load_state_dict(models[0].state_dict())
+    images = torch.randn(2, 1, 28, 28)
+    with torch.no_grad():
+        outputs = [model(images) for model in models]
+    assert torch.allclose(*outputs, atol=1e-5) is same

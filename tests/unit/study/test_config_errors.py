@@ -1,0 +1,213 @@
+"""Mistakes in a study's config: all at once, each with its place, the nearest word and what is allowed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tokenmix.cli import main
+from tokenmix.errors import UserError
+from tokenmix.study.load import load_config
+
+BASE = """\
+study: small
+training: {lr: 1.0e-3}
+datasets:
+  breastmnist: {size: 28}
+tables:
+  first:
+    datasets: [breastmnist]
+    mixers: {pooling: [3]}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "workflow" / "studies").mkdir(parents=True)
+    (tmp_path / "config.yaml").write_text(BASE)
+    (tmp_path / "workflow" / "studies" / "small.yaml").write_text("seeds: [0]\n")
+    return tmp_path
+
+
+def mistakes(root: Path, **arguments: Any) -> list[str]:
+    """The lines of the report, without its heading."""
+    with pytest.raises(UserError) as caught:
+        load_config(root, **arguments)
+    heading, *lines = str(caught.value).splitlines()
+    assert heading.startswith(f"{len(lines)} mistake")
+    return [line.strip() for line in lines]
+
+
+def overlaid(root: Path, text: str) -> list[str]:
+    (root / "workflow" / "studies" / "small.yaml").write_text(text)
+    return mistakes(root)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("trainin: {lr: 1}", "trainin", ["did you mean `training`?", "profile"]),
+        ("training: {lrr: 1}", "training.lrr", ["did you mean `lr`?", "weight_decay"]),
+        ("head_dim: 16", "head_dim", ["did you mean `model.head_dim`?"]),
+        ("training: {seeds: [1]}", "training.seeds", ["did you mean `seeds`?"]),
+        ("training: {iterations: many}", "training.iterations", ["`many`", "whole number (at least 1"]),
+        ("training: {iterations: 1.5}", "training.iterations", ["`1.5`", "whole number"]),
+        ("training: {iterations: true}", "training.iterations", ["`true`", "whole number"]),
+        ('training: {iterations: "10"}', "training.iterations", ['`"10"`', "whole number"]),
+        ("training: {lr: -1}", "training.lr", ["`-1`", "above 0"]),
+        ("training: {lr: .nan}", "training.lr", ["`nan`", "a number"]),
+        ("training: {min_lr: 1e-2}", "training.min_lr", ["min_lr (0.01) is above lr (0.001)"]),
+        ("training: {label_smoothing: 1}", "training.label_smoothing", ["at least 0 and below 1"]),
+        ("training: {precision: fp16}", "training.precision", ["did you mean `bf16`?", "bf16, fp32"]),
+        ("training: {compile: yes}", "training.compile", ["write true", "true or false"]),
+        ("training: {divergence: {policy: ladder}}", "training.divergence.ladder", ["needs a rung"]),
+        (
+            "training: {divergence: {ladder: [{lr_factr: 1}]}}",
+            "training.divergence.ladder.0.lr_factr",
+            ["`lr_factor`"],
+        ),
+        ("training: 3", "training", ["a mapping with the keys iterations, "]),
+        ("seeds: 3", "seeds", ["a list of one or more"]),
+        ("seeds: []", "seeds", ["a list of one or more"]),
+        ("seeds: [0, 0]", "seeds.1", ["twice"]),
+        ("evaluation: {level: 95}", "evaluation.level", ["above 0.5 and below 1"]),
+        ("profile: {mac_kernels: [3, 4]}", "profile.mac_kernels.1", ["odd", "3 and 5"]),
+        (
+            "datasets: {breastmnst: {size: 28}}",
+            "datasets.breastmnst",
+            ["did you mean `breastmnist`?", "tokenmix data register"],
+        ),
+        (
+            "datasets: {breastmnist: {size: 32}}",
+            "datasets.breastmnist.size",
+            ["did you mean 28?", "28, 64, 128, 224"],
+        ),
+        ("datasets: {pathmnist: {}}", "datasets.pathmnist.size", ["is missing"]),
+        ("datasets: {Path.x: {size: 28}}", "datasets.Path.x", ["small letters"]),
+        ("datasets: {breastmnist: {training: {lr: 0}}}", "datasets.breastmnist.training.lr", ["above 0"]),
+        (
+            "datasets: {breastmnist: {training: {min_lr: 1}}}",
+            "datasets.breastmnist.training.min_lr",
+            ["is above lr"],
+        ),
+        (
+            "tables: {first: {datasets: [pathmnist]}}",
+            "tables.first.datasets.0",
+            ["not one of this study's", "breastmnist"],
+        ),
+        (
+            "tables: {first: {metrics: [acuracy]}}",
+            "tables.first.metrics.0",
+            ["did you mean `accuracy`?", "balanced_accuracy"],
+        ),
+        ("tables: {first: {scale: s24}}", "tables.first.scale", ["s12, xs"]),
+        ("tables: {first: {arrangement: ttt}}", "tables.first.arrangement", ["4 letters"]),
+        (
+            "tables: {first: {mixers: {poling: [3]}}}",
+            "tables.first.mixers.poling",
+            ["did you mean `pooling`?", "sep_conv"],
+        ),
+        ("tables: {first: {mixers: {conv: [4]}}}", "tables.first.mixers.conv.0", ["odd", "3 and 5"]),
+        ("tables: {first: {mixers: {conv: [3, 3]}}}", "tables.first.mixers.conv.1", ["twice"]),
+        ("tables: {first: {mixers: {conv: }}}", "tables.first.mixers.conv", ["needs kernels"]),
+        ("tables: {first: {mixers: {identity: [3]}}}", "tables.first.mixers.identity", ["takes no kernel"]),
+        ("tables: {first: {mixers: {pooling: false}}}", "tables.first", ["no model"]),
+        ("tables: {first: {baselines: [resnet18-k4]}}", "tables.first.baselines.0", ["resnet18-k3"]),
+        ("tables: {A-b: {baselines: [resnet18-k3]}}", "tables.A-b", ["small letters"]),
+        ("tables: {first: false}", "tables", ["at least one table"]),
+        ("study: full", "study", ["an overlay cannot choose the study"]),
+        ("results: ''", "results", ["not empty"]),
+        ("title: a\ntitle: b", "title", ["written twice, first in line 1"]),
+    ],
+)
+def test_each_mistake_is_named_once_where_it_stands(project: Path, text: str, place: str, words: list[str]) -> None:
+    (line,) = overlaid(project, f"# an overlay\n{text}\n")
+    number = 2 + text.count("\n")
+    assert line.startswith(
+        (
+            f"workflow/studies/small.yaml:{number}: {place}: ",
+            f"config.yaml:5: {place}: ",
+            f"config.yaml:6: {place}: ",
+        )
+    )
+    for word in words:
+        assert word.replace("first in line 1", "first in line 2") in line
+
+
+def test_mistakes_of_both_files_and_of_the_command_line_come_together(project: Path) -> None:
+    (project / "config.yaml").write_text(BASE + "evaluation:\n  boostrap: 10\n  level: 3\n")
+    (project / "workflow" / "studies" / "small.yaml").write_text(
+        "training:\n  lr: fast\n  threads: 0\ntables:\n  first:\n    mixers: {convv: [3]}\n"
+    )
+    lines = mistakes(project, overrides={"model": {"head_dim": "0"}, "datasets": {"brestmnist": {"size": "28"}}})
+    assert [line.partition(": ")[0] for line in lines] == [
+        "config.yaml:10",
+        "config.yaml:11",
+        "workflow/studies/small.yaml:2",
+        "workflow/studies/small.yaml:3",
+        "workflow/studies/small.yaml:6",
+        "command line",
+        "command line",
+    ]
+
+
+def test_a_file_that_is_not_yaml_does_not_hide_the_other_files_mistakes(project: Path) -> None:
+    (project / "config.yaml").write_text("seeds: [0\ntraining:\n")
+    (project / "workflow" / "studies" / "small.yaml").write_text("training: {lrr: 1}\n")
+    first, second = mistakes(project, study="small")
+    assert first.startswith("config.yaml:2: is not valid YAML")
+    assert second.startswith("workflow/studies/small.yaml:1: training.lrr: unknown key")
+    assert len(mistakes(project)) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a: \xff\n", ["config.yaml: is not UTF-8"]),
+        (b"- 1\n", ["config.yaml:1: must be a mapping"]),
+        (b"a:\n\tb: 1\n", ["config.yaml:2: is not valid YAML"]),
+        (b"seeds: !!python/object/apply:os.getcwd []\n", ["config.yaml:1: tags are not used here"]),
+        (b"seeds: &x [*x]\n", ["config.yaml:1: an alias stands inside what it names"]),
+        (b"? [1]\n: 2\n", ["config.yaml:1: a key must be a word"]),
+        (b"3: 4\n", ["config.yaml:1: 3: unknown key"]),
+        (b"", ["at least one table", "at least one data set"]),
+    ],
+)
+def test_broken_files(project: Path, content: bytes, words: list[str]) -> None:
+    (project / "config.yaml").write_bytes(content)
+    report = "\n".join(mistakes(project, study="full"))
+    for word in words:
+        assert word in report
+
+
+def test_no_config_at_all(tmp_path: Path) -> None:
+    assert mistakes(tmp_path)[0].startswith("config.yaml: cannot be read")
+
+
+def test_an_unknown_study_lists_those_there_are(project: Path) -> None:
+    (line,) = mistakes(project, study="smal")
+    assert line == "command line: study: unknown study `smal`; did you mean `small`? allowed: small, full"
+    (project / "config.yaml").write_text(BASE.replace("study: small", "study: big"))
+    (line,) = mistakes(project)
+    assert line.startswith("config.yaml:1: study: unknown study `big`")
+
+
+def test_an_unknown_study_does_not_hide_other_mistakes(project: Path) -> None:
+    (project / "config.yaml").write_text(BASE + "titel: x\n")
+    assert len(mistakes(project, study="smal")) == 2
+
+
+def test_a_broken_registered_folder_is_named(project: Path) -> None:
+    (project / "data" / "registered").mkdir(parents=True)
+    (project / "data" / "registered" / "mine.yaml").write_text("kind: foldr\ntitle: x\n")
+    with pytest.raises(UserError, match=r"mine\.yaml:1: kind: `foldr` is not allowed; did you mean `folder`\?"):
+        load_config(project)
+
+
+def test_a_command_prints_the_report_without_a_traceback(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(project)
+    (project / "config.yaml").write_text(BASE + "titel: x\n")
+    assert main(["plan"]) == 2
+    assert "did you mean `title`?" in capsys.readouterr().err

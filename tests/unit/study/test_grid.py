@@ -1,0 +1,70 @@
+"""From tables to runs."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokenmix.errors import UserError
+from tokenmix.study.config import Config
+from tokenmix.study.grid import expand
+from tokenmix.study.manifest import load_manifest
+
+MANIFEST = load_manifest()
+
+
+def study(**tables) -> Config:
+    datasets = {"breastmnist": {"size": 28}, "pathmnist": {"size": 64}}
+    return Config.model_validate({"seeds": [0, 1], "datasets": datasets, "tables": tables})
+
+
+def test_every_cell_of_a_table_is_a_run_for_each_seed():
+    runs = expand(study(t={"scale": "xs", "mixers": {"conv": [3, 5], "identity": None}}), MANIFEST)
+    assert [run.cell for run in runs] == [
+        f"{dataset}.xs-tttt-{mixer}.scratch.s{seed}"
+        for dataset in ("breastmnist-28", "pathmnist-64")
+        for mixer in ("conv3", "conv5", "identity")
+        for seed in (0, 1)
+    ]
+
+
+def test_a_run_that_two_tables_want_is_there_once_with_both():
+    runs = expand(
+        study(
+            one={"datasets": ["breastmnist"], "mixers": {"identity": None}, "baselines": ["resnet18-k3"]},
+            two={"datasets": ["breastmnist"], "mixers": {"identity": None, "random": None}},
+        ),
+        MANIFEST,
+    )
+    tables = {run.model: run.tables for run in runs if run.seed == 0}
+    assert tables == {
+        "s12-tttt-identity": ("one", "two"),
+        "resnet18-k3": ("one",),
+        "s12-tttt-random": ("two",),
+    }
+
+
+MIXERS = st.dictionaries(
+    st.sampled_from(["pooling", "conv", "local_attn"]),
+    st.lists(st.sampled_from([3, 5, 7]), min_size=1, unique=True),
+)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.dictionaries(st.sampled_from("abc"), st.fixed_dictionaries({"mixers": MIXERS, "scale": st.just("xs")})))
+def test_runs_are_the_union_of_the_tables_cells(tables):
+    config = study(**tables)
+    runs = expand(config, MANIFEST)
+    wanted = {
+        (table, dataset, model, seed)
+        for table, settings_ in config.tables.items()
+        for dataset in config.datasets
+        for model in settings_.models()
+        for seed in config.seeds
+    }
+    assert {(table, run.dataset, run.model, run.seed) for run in runs for table in run.tables} == wanted
+    assert len({run.cell for run in runs}) == len(runs)
+
+
+def test_a_data_set_that_is_not_there_is_named_with_its_neighbour():
+    with pytest.raises(UserError, match=r"`brestmnist`; did you mean `breastmnist`.*tables\.t"):
+        expand(study(t={"datasets": ["brestmnist"], "mixers": {"identity": None}}), MANIFEST)

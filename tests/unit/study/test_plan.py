@@ -1,0 +1,150 @@
+"""The frozen plan: what it holds, that it is written once, and that edits leave it alone."""
+
+import ast
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from tokenmix.errors import UserError
+from tokenmix.files import read_json
+from tokenmix.study import code
+from tokenmix.study.config import Config
+from tokenmix.study.plan import freeze, resolve
+from tokenmix.study.stages import STAGES, stage_hashes
+
+
+def files(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+
+
+def changed(config: Config, **sections) -> Config:
+    return Config.model_validate({**config.model_dump(exclude_unset=True), **sections})
+
+
+def test_a_run_file_names_spec_data_and_code(study, tmp_path):
+    run = next(name for name in study.runs if "imagewoof-64.xs-tttt-local_attn3" in name)
+    file = read_json(tmp_path / f"results/plan/{run}.json")
+    assert file["run"] == run
+    assert file["rungs"] == [{"mark": ""}]
+    assert file["spec"]["training"]["lr"] == 1e-3 and "divergence" not in file["spec"]["training"]
+    assert file["spec"]["model_options"]["head_dim"] == 16
+    assert file["data"]["folder"] == f"data/imagewoof-64.{file['data']['hash'][:8]}"
+    assert file["code"]["folder"] == f"results/code/{file['code']['hash'][:8]}"
+    assert (tmp_path / file["code"]["folder"] / "tokenmix/models/mixers/local_attn.py").is_file()
+
+
+def test_the_index_is_named_by_its_content(study):
+    short = hashlib.sha256(study.index.read_bytes()).hexdigest()[:8]
+    assert study.index.name == f"small.{short}.json"
+
+
+def test_the_index_holds_what_rules_and_reports_need(study, config):
+    index = read_json(study.index)
+    assert list(index["runs"]) == list(study.runs)
+    assert list(index["datasets"]) == ["phantom_tissue-28", "breastmnist-28", "imagewoof-64"]
+    assert index["phantoms"] is True and index["title"] == "small"
+    assert index["tables"]["second"]["datasets"] == ["breastmnist-28"]
+    assert index["tables"]["second"]["models"] == ["xs-tttt-identity", "xs-tttt-random"]
+    run = next(run for run in index["runs"].values() if run["model"] == "xs-tttt-local_attn3" and run["size"] == 28)
+    assert run["global_stages"] == [4] and run["tables"] == ["first"]
+    assert run["data_folder"] == index["datasets"]["phantom_tissue-28"]["folder"]
+    assert index["code"].keys() == STAGES.keys()
+
+
+def test_tables_keep_the_order_of_the_config(source, tmp_path, config):
+    tables = {name: {"mixers": {"identity": None}} for name in ("z", "a", "m")}
+    index = freeze(changed(config, tables=tables), tmp_path, source).index
+    assert list(json.loads(index.read_text())["tables"]) == ["z", "a", "m"]
+
+
+def test_freezing_again_writes_nothing(study, source, tmp_path, config):
+    before = files(tmp_path / "results")
+    code.forget()
+    assert freeze(config, tmp_path, source).index == study.index
+    assert files(tmp_path / "results") == before
+
+
+def test_resolving_writes_nothing(source, tmp_path, config):
+    assert len(resolve(config, tmp_path, source).runs) == 19
+    assert not (tmp_path / "results").exists()
+
+
+def test_edited_and_broken_code_leaves_what_was_frozen(study, source, tmp_path, config):
+    before = files(tmp_path / "results")
+    loss = source / "tokenmix/training/loss.py"
+    loss.write_text(loss.read_text() + "\nx = 1\n")
+    code.forget()
+    second = freeze(changed(config, training={"lr": 5e-4}), tmp_path, source)
+    assert not second.runs.keys() & study.runs.keys()
+    now = files(tmp_path / "results")
+    assert {path: now[path] for path in before} == before
+    loss.write_text("def (")
+    code.forget()
+    with pytest.raises(UserError, match=r"loss\.py:1 is not valid Python"):
+        freeze(config, tmp_path, source)
+    assert files(tmp_path / "results") == now
+
+
+@pytest.mark.parametrize("edit", [lambda text: text.replace("0.001", "0.002"), lambda text: text[:40]])
+def test_an_edited_plan_file_is_refused(study, source, tmp_path, config, edit):
+    path = tmp_path / f"results/plan/{next(iter(study.runs))}.json"
+    path.write_text(edit(path.read_text()))
+    with pytest.raises(UserError, match=f"{path.name} was edited"):
+        freeze(config, tmp_path, source)
+
+
+def test_moving_the_data_renames_no_run(study, source, tmp_path, config):
+    moved = freeze(changed(config, data={"folder": "elsewhere"}), tmp_path, source)
+    assert moved.runs.keys() == study.runs.keys()
+    file = read_json(tmp_path / f"results/plan/{next(iter(study.runs))}.json")
+    assert file["data"]["folder"].startswith("elsewhere/")
+
+
+def test_a_plan_file_from_before_an_option_existed_is_kept(study, source, tmp_path, config):
+    path = tmp_path / f"results/plan/{next(iter(study.runs))}.json"
+    old = read_json(path)
+    del old["spec"]["training"]["compile"]
+    path.write_text(json.dumps(old))
+    freeze(config, tmp_path, source)
+    assert read_json(path) == old
+
+
+def test_results_that_cannot_be_written_are_named(source, tmp_path, config):
+    (tmp_path / "results").write_text("a file in the way")
+    with pytest.raises(UserError, match=r"cannot write .*results"):
+        freeze(config, tmp_path, source)
+
+
+def test_many_runs_parse_each_module_once(source, tmp_path, config, monkeypatch):
+    files_of_package = len(list(source.rglob("*.py")))
+    parsed = []
+    parse = ast.parse
+    code._parse.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(ast, "parse", lambda *given, **more: parsed.append(given) or parse(*given, **more))
+        assert len(resolve(changed(config, seeds=list(range(100))), tmp_path, source).runs) == 1900
+    # the grammar reads the mixers' files once more for itself
+    assert len(parsed) <= files_of_package + 8
+
+
+def edit(source: Path, module: str) -> None:
+    path = source / "tokenmix" / module
+    path.write_text(path.read_text() + "\n_edited = 1\n")
+    code.forget()
+
+
+def stages_hit(source: Path, module: str) -> set[str]:
+    before = stage_hashes(["xs-tttt-pooling3"], source)
+    edit(source, module)
+    after = stage_hashes(["xs-tttt-pooling3"], source)
+    return {stage for stage in STAGES if before[stage] != after[stage]}
+
+
+def test_an_edit_in_one_stage_leaves_the_others(source):
+    assert stages_hit(source, "reporting/tables.py") == {"tables"}
+    assert stages_hit(source, "evaluation/metrics.py") == {"evaluation"}
+    assert stages_hit(source, "models/mixers/pooling.py") == {"profiling"}
+    assert stages_hit(source, "models/mixers/conv.py") == set()
+    assert stages_hit(source, "training/loss.py") == set()

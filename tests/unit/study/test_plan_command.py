@@ -1,0 +1,112 @@
+"""`tokenmix plan` as a user sees it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tokenmix import cli
+from tokenmix.files import read_json, write_atomic
+from tokenmix.study import code
+from tokenmix.study.load import load_config
+from tokenmix.study.plan import freeze
+
+CONFIG = """
+study: full
+seeds: [0, 1]
+training: {lr: 1.0e-3}
+datasets: {phantom_tissue: {size: 28}}
+tables:
+  hybrids: {arrangement: pptt, mixers: {local_attn: [3, 5], identity: }}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of six runs, frozen; one of them is finished."""
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    code.forget()
+    plan = freeze(load_config(tmp_path), tmp_path)
+    file = read_json(tmp_path / f"results/plan/{next(iter(plan.runs))}.json")
+    hashes = {"data": file["data"]["hash"], "code": file["code"]["hash"]}
+    attestation = {"spec": file["spec"], "hashes": hashes, "execution": {"ended": "now"}}
+    write_atomic(tmp_path / f"results/runs/{file['run']}/run.json", json.dumps(attestation))
+    return tmp_path
+
+
+def test_runs_are_listed_by_table_with_their_state(project, capsys):
+    assert cli.main(["plan"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "study full, 6 runs: 1 exist, 0 stale, 5 missing"
+    assert lines[2] == "hybrids, 6 runs: 1 exist, 0 stale, 5 missing"
+    assert lines[3].startswith("  exists   phantom_tissue-28.s12-pptt-local_attn3.scratch.s0.")
+    assert lines[4].startswith("  missing  phantom_tissue-28.s12-pptt-local_attn3.scratch.s1.")
+
+
+def test_a_stale_run_says_which_field_made_it_so(project, capsys):
+    (project / "config.yaml").write_text(CONFIG.replace("1.0e-3", "2.0e-3"))
+    cli.main(["plan"])
+    output = capsys.readouterr().out
+    assert "0 exist, 1 stale, 5 missing" in output
+    (line,) = [line for line in output.splitlines() if line.startswith("  stale")]
+    assert line.endswith("  training.lr 0.001 -> 0.002")
+
+
+def test_a_stale_run_says_which_modules_made_it_so(project, capsys):
+    for listing in (project / "results/code").glob("*/modules.json"):
+        old = read_json(listing)
+        old["modules"]["tokenmix.training.loss"] = "another hash"
+        del old["modules"]["tokenmix.training.engine"]
+        listing.write_text(json.dumps(old))
+    run = next((project / "results/runs").iterdir())
+    file = run / "run.json"
+    attested = read_json(file)
+    # an earlier run of the cell, of code that is not the plan's
+    folder = project / "results/code" / attested["hashes"]["code"][:8]
+    folder.rename(folder.with_name("0" * 8))
+    attested["hashes"]["code"] = "0" * 64
+    file.write_text(json.dumps(attested))
+    cli.main(["plan"])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  stale")]
+    assert line.endswith("code: tokenmix.training.engine (new), tokenmix.training.loss (changed)")
+
+
+def test_models_of_the_same_function_are_labelled(project, capsys):
+    cli.main(["plan"])
+    note = capsys.readouterr().out.splitlines()[-1]
+    assert note.endswith("the same function: s12-pptt-local_attn3, s12-pptt-local_attn5")
+
+
+def test_json_for_programs(project, capsys):
+    (project / "config.yaml").write_text(CONFIG.replace("1.0e-3", "2.0e-3"))
+    cli.main(["plan", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["tables"]["hybrids"]) == 6
+    states = [run for run in found["runs"].values() if run["state"] == "stale"]
+    assert [state["differences"] for state in states] == [
+        [{"kind": "spec", "name": "training.lr", "before": 0.001, "after": 0.002}]
+    ]
+
+
+def test_a_terminal_gets_tables(project, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    cli.main(["plan"])
+    output = capsys.readouterr().out
+    assert "phantom_tissue-28.s12-pptt-local_attn3.scratch.s0." in output and "5 missing" in output
+
+
+def test_planning_writes_nothing(project):
+    before = sorted(path for path in project.rglob("*"))
+    cli.main(["plan"])
+    assert sorted(path for path in project.rglob("*")) == before
+
+
+def test_each_table_lists_its_own_runs(project, capsys):
+    (project / "config.yaml").write_text(CONFIG + "  small: {scale: xs, mixers: {identity: }}\n")
+    cli.main(["plan"])
+    output = capsys.readouterr().out
+    assert output.startswith("study full, 8 runs: 1 exist, 0 stale, 7 missing")
+    small = output[output.index("small, 2 runs: 0 exist, 0 stale, 2 missing") :].splitlines()[1:3]
+    assert all("phantom_tissue-28.xs-tttt-identity.scratch.s" in line for line in small)
