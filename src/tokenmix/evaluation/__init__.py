@@ -1,0 +1,1 @@
+"""From predictions to metrics, intervals and comparisons. Needs no GPU and imports no torch."""

@@ -1,0 +1,150 @@
+"""The multiply-adds: against closed forms, against counting by hand, and nothing skipped in silence."""
+
+import itertools
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from tokenmix.models.build import build_model
+from tokenmix.profiling.analytic import mixer_macs, pairs
+from tokenmix.profiling.macs import cells_under_windows, count
+from tokenmix.study.grammar import metaformer_name, mixers
+
+#: image sizes and, in the first three stages of `xs`, maps of odd, even, tiny and non-square shape
+IMAGES = [(26, 26), (28, 28), (50, 34), (9, 70)]
+
+
+def build(name: str, size: tuple[int, int] = (28, 28), channels: int = 3, classes: int = 1) -> nn.Module:
+    with torch.device("meta"):
+        return build_model(name, channels=channels, classes=classes, size=size)
+
+
+@pytest.mark.parametrize(("grid", "kernel"), [*itertools.product([(1, 1), (2, 5), (7, 7), (9, 4)], [1, 3, 5, 7, 21])])
+def test_pairs_are_those_inside_the_map(grid: tuple[int, int], kernel: int) -> None:
+    places = list(itertools.product(*map(range, grid)))
+    near = sum(max(abs(a - c), abs(b - d)) <= kernel // 2 for a, b in places for c, d in places)
+    assert pairs(grid, kernel) == near
+    assert np.prod([cells_under_windows(side, side, kernel, 1, kernel // 2) for side in grid]) == near
+
+
+@pytest.mark.parametrize("mixer", sorted(mixers()))
+@pytest.mark.parametrize("size", IMAGES, ids=str)
+def test_traced_count_of_a_mixer_is_its_closed_form(mixer: str, size: tuple[int, int]) -> None:
+    for kernel in (3, 7) if mixers()[mixer] else (None,):
+        model = build(metaformer_name("xs", "tttt", mixer, kernel), size)
+        for blocks, grid, width in zip(model.stages, model.grids, (16, 32, 80, 128), strict=True):
+            cost = count(blocks[0].mixer, (width, *grid))
+            assert cost.skipped == ()
+            assert cost.macs == mixer_macs(mixer, width, grid, kernel), (kernel, grid)
+
+
+@pytest.mark.parametrize("name", ["s12-tttt-local_attn9", "s12-tttt-full_attn", "s12-tttt-random"])
+def test_maps_of_a_large_image_need_no_memory(name: str) -> None:
+    # 192 x 192 tokens: one matrix of all pairs would hold 1.36e9 numbers
+    model = build(name, (768, 768))
+    assert model.grids == [(192, 192), (96, 96), (48, 48), (24, 24)]
+    mixer = name.split("-")[2].rstrip("9")
+    kernel = 9 if name.endswith("9") else None
+    assert count(model.stages[0][0].mixer, (64, 192, 192)).macs == mixer_macs(mixer, 64, (192, 192), kernel)
+
+
+def test_poolformer_s12_has_the_published_cost() -> None:
+    cost = count(build("s12-tttt-pooling3", (224, 224), classes=1000), (3, 224, 224))
+    assert cost.skipped == ()
+    assert round(cost.macs / 1e9, 1) == 1.8  # Yu et al., CVPR 2022, table 1
+    assert round(cost.parameters / 1e6, 1) == 11.9
+    # without the additions of pooling: 12 layers of 9 neighbours and the mean at the end
+    pooling = sum(
+        blocks * mixer_macs("pooling", width, (side, side), 3)
+        for blocks, width, side in zip((2, 2, 6, 2), (64, 128, 320, 512), (56, 28, 14, 7), strict=True)
+    )
+    assert round((cost.macs - pooling - 512 * 49) / 1e9, 2) == 1.81
+
+
+def test_a_model_is_the_sum_of_its_layers() -> None:
+    """By hand: convolutions, MLPs, mixers, mean and head of `xs` on one grey image of 28 pixels."""
+    widths, blocks, sides = (16, 32, 80, 128), (2, 2, 6, 2), (14, 7, 4, 2)
+    expected, before = 0, 1
+    for stage, (width, number, side) in enumerate(zip(widths, blocks, sides, strict=True)):
+        expected += (9 if stage else 49) * before * width * side**2
+        expected += number * (8 * width**2 * side**2 + mixer_macs("conv", width, (side, side), 5))
+        before = width
+    expected += 128 * 4 + 128 * 7
+    assert count(build("xs-tttt-conv5", channels=1, classes=7), (1, 28, 28)).macs == expected
+
+
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+def test_resnet_is_counted_by_hooks_alike(kernel: int) -> None:
+    """An independent count: forward hooks on every convolution and linear layer of a real pass."""
+    model = (
+        timm.create_model("resnet18", num_classes=4)
+        if kernel == 3
+        else build_model(f"resnet18-k{kernel}", channels=3, classes=4, size=64)
+    )
+    total = 0
+
+    def add(module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        nonlocal total
+        total += module.weight[0].numel() * output[0].numel()
+
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(add)
+    with torch.no_grad():
+        model.eval()(torch.zeros(1, 3, 64, 64))
+    cost = count(build(f"resnet18-k{kernel}", (64, 64), classes=4), (3, 64, 64))
+    assert cost.skipped == ()
+    assert cost.macs == total + 512 * 2 * 2  # the mean over the last map
+    assert cost.parameters == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_frozen_matrices_are_no_parameters() -> None:
+    frozen, learned = (count(build(f"xs-tttt-{name}"), (3, 28, 28)).parameters for name in ("random", "random_learned"))
+    identity = count(build("xs-tttt-identity"), (3, 28, 28)).parameters
+    assert frozen == identity
+    assert learned == identity + sum(n * side**4 for n, side in zip((2, 2, 6, 2), (14, 7, 4, 2), strict=True))
+
+
+class _Operators(nn.Module):
+    """Counts the operators that the models at hand do not use in this form."""
+
+    def __init__(self, function) -> None:  # type: ignore[no-untyped-def]
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "macs"),
+    [
+        # a matrix without batch times a batch of matrices: every product of the batch counts
+        (lambda x: torch.matmul(x.new_ones(5, 4), x), (3, 4, 6), 3 * 5 * 4 * 6),
+        (lambda x: torch.einsum("bcn,bcm->bnm", x, x), (4, 6), 6 * 6 * 4),
+        # windows of 2 with stride 2 on 5 cells, the last one half outside: 2 + 2 + 1 cells along each axis
+        (lambda x: F.avg_pool2d(x, 2, ceil_mode=True), (3, 5, 5), 3 * 25),
+        (lambda x: F.avg_pool2d(x, 3, 1, 1, count_include_pad=False), (2, 4, 4), 2 * 10 * 10),
+        (lambda x: F.avg_pool3d(x, 3, 1, 1), (2, 4, 4, 4), 2 * 1000),
+        (lambda x: F.conv3d(x, x.new_ones(5, 2, 3, 3, 3), padding=1), (2, 4, 4, 4), 5 * 2 * 27 * 64),
+        (lambda x: F.conv2d(x, x.new_ones(4, 1, 3, 3), groups=4, stride=2), (4, 7, 7), 4 * 9 * 9),
+        (
+            lambda x: F.scaled_dot_product_attention(x, x[..., :7, :], x[..., :7, :]),
+            (2, 9, 5),
+            2 * 9 * 7 * 10,
+        ),
+        (lambda x: F.gelu(x * 2 + 1), (3, 4), 0),
+    ],
+)
+def test_operators(function, shape: tuple[int, ...], macs: int) -> None:  # type: ignore[no-untyped-def]
+    cost = count(_Operators(function), shape)
+    assert (cost.macs, cost.skipped) == (macs, ())
+
+
+def test_what_is_not_known_is_named() -> None:
+    cost = count(_Operators(lambda x: (x.unfold(1, 3, 1) * 2).sum(-1).cumsum(-1)), (4, 9))
+    assert cost.skipped == ("aten::cumsum", "aten::sum", "aten::unfold")
