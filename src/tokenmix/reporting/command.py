@@ -1,0 +1,93 @@
+"""`tokenmix report`: values, tables, figures, the appendix of runs, checks of the manuscript, the PDF."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from tokenmix.errors import UserError
+from tokenmix.files import write_atomic
+from tokenmix.reporting.inputs import Study
+from tokenmix.reporting.registry import Registry
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the products of `tokenmix report`."""
+    products = parser.add_subparsers(dest="product", required=True, metavar="PRODUCT")
+    for name, (function, help_text) in PRODUCTS.items():
+        product = products.add_parser(name, help=help_text, description=help_text)
+        if name in ("table", "figure"):
+            product.add_argument("name", metavar="NAME", help=f"which {name}")
+        product.add_argument("--plan", type=Path, required=True, metavar="INDEX", help="study index in the plan folder")
+        if name in ("check", "pdf"):
+            product.add_argument(
+                "--source",
+                type=Path,
+                default=Path("paper"),
+                metavar="FOLDER",
+                help="folder of the manuscript (default: paper)",
+            )
+        product.set_defaults(make=function)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Make one product; all go to `<results>/<study>/paper`, the PDF beside it."""
+    args.make(Study.open(args.plan), args)
+
+
+# Each product imports its own module, so that a table's job does not load what figures need.
+
+
+def _values(study: Study, _: argparse.Namespace) -> None:
+    from tokenmix.reporting import values
+
+    registry = values.write(study, study.paper)
+    print(f"{study.paper / 'values.json'}: {len(registry.values)} values")
+
+
+def _table(study: Study, args: argparse.Namespace) -> None:
+    from tokenmix.reporting import tables
+
+    tables.write(study, args.name, study.paper / "tables")
+
+
+def _figure(study: Study, args: argparse.Namespace) -> None:
+    from tokenmix.reporting import figures
+
+    figures.write(study, args.name, study.paper / "figures")
+
+
+def _runs(study: Study, _: argparse.Namespace) -> None:
+    from tokenmix.reporting import appendix
+
+    write_atomic(study.paper / "runs.tex", appendix.runs_tex(study, _registry(study)))
+
+
+def _check(study: Study, args: argparse.Namespace) -> None:
+    from tokenmix.reporting import check
+
+    found = check.manuscript_problems(args.source, study.paper, study, _registry(study))
+    if found:
+        raise UserError("the manuscript needs mending:\n" + "\n".join(f"  {problem}" for problem in found))
+    print(f"{args.source}: all values and generated files are there, no number is typed")
+
+
+def _pdf(study: Study, args: argparse.Namespace) -> None:
+    from tokenmix.reporting import paper
+
+    pdf = study.folder / "paper.pdf"
+    paper.build(study, args.source, pdf)
+    print(pdf)
+
+
+def _registry(study: Study) -> Registry:
+    return Registry.read(study.paper / "values.json")
+
+
+PRODUCTS: dict[str, tuple[Callable[[Study, argparse.Namespace], None], str]] = {
+    "values": (_values, "the registry of values, and the sentences of findings"),
+    "table": (_table, "one table of results, or `datasets`"),
+    "figure": (_figure, "one figure: mac_mixers, mac_sizes, curves or scores"),
+    "runs": (_runs, "the appendix of cells, runs and values"),
+    "check": (_check, "check the manuscript's keys, generated files and typed numbers"),
+    "pdf": (_pdf, "the PDF of the study"),
+}

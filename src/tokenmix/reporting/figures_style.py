@@ -1,0 +1,95 @@
+"""One look for all figures: sized to the text, readable in grey, the same bytes at every build."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokenmix.files import write_atomic
+from tokenmix.reporting.names import model_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: width of the text in inches (A4 less two margins of 23 mm)
+TEXT_WIDTH = 6.45
+#: colours that keep distinct greys when printed (dark to light), with a marker and a line for each mixer
+_LOOKS: dict[str, tuple[str, str, str]] = {
+    "pooling": ("#0b3c5d", "o", "-"),
+    "conv": ("#b3431f", "s", "-"),
+    "sep_conv": ("#e08e2b", "D", "--"),
+    "local_attn": ("#23763c", "^", "-"),
+    "full_attn": ("#7b3f98", "v", "-."),
+    "identity": ("#555555", "x", ":"),
+    "random": ("#8c8c8c", "+", ":"),
+    "random_learned": ("#b08ea2", "*", "--"),
+    "resnet18": ("#111111", "P", "--"),
+}
+_SPARE = ("#2a9d8f", "#d1495b", "#6d6875", "#bc6c25", "#457b9d")
+_SPARE_MARKERS = "<>hpdX"
+
+_SETTINGS: Any = {
+    "font.family": "sans-serif", "font.size": 8, "axes.titlesize": 8.5, "axes.labelsize": 8,
+    "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7, "legend.frameon": False,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6, "axes.grid": True,
+    "grid.color": "0.9", "grid.linewidth": 0.5, "axes.axisbelow": True, "lines.linewidth": 1.1,
+    "lines.markersize": 4, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.minor.visible": False,
+    "pdf.fonttype": 42, "savefig.dpi": 150, "figure.constrained_layout.use": True, "text.usetex": False,
+}  # fmt: skip
+
+
+def start() -> Any:
+    """Import matplotlib without a display, with the style set; returns `matplotlib.figure.Figure`."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    matplotlib.rcdefaults()
+    matplotlib.rcParams.update(_SETTINGS)
+    from matplotlib.figure import Figure
+
+    return Figure
+
+
+def look(model_or_mixer: str) -> dict[str, Any]:
+    """Colour, marker and line style of a mixer, or of a model by its mixer; unknown mixers get spare ones."""
+    mixer = model_name(model_or_mixer).mixer
+    if mixer in _LOOKS:
+        colour, marker, line = _LOOKS[mixer]
+    else:
+        number = sum(mixer.encode())
+        colour, marker, line = (
+            _SPARE[number % len(_SPARE)],
+            _SPARE_MARKERS[number % len(_SPARE_MARKERS)],
+            "--",
+        )
+    style: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": line}
+    if mixer == "pooling":
+        # costs exactly what depthwise convolution does: an open ring shows around its diamond
+        style |= {"markerfacecolor": "none", "markersize": 6}
+    return style
+
+
+def plain_log_axis(axis: Any) -> None:
+    """A logarithmic y axis with plain numbers at 1, 2 and 5 of each decade."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter("{x:g}")
+
+
+def panel_title(text: str, limit: int = 26) -> str:
+    """A name as the title of a panel: cut where it would run into the next one, `$` taken as a plain sign."""
+    short = text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+    return short.replace("$", r"\$")
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write `<path>.pdf` and `<path>.png`, without dates or versions, so that equal data give equal bytes."""
+    for suffix, metadata in (
+        (".pdf", {"CreationDate": None, "Creator": None, "Producer": None}),
+        (".png", {"Software": None}),
+    ):
+        content = io.BytesIO()
+        figure.savefig(content, format=suffix[1:], metadata=metadata)
+        write_atomic(path.with_name(path.name + suffix), content.getvalue())

@@ -1,0 +1,206 @@
+"""What reporting reads: the study's index and the files of the stages before it, as typed records."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tokenmix.errors import UserError
+from tokenmix.files import read_json
+from tokenmix.reporting.records import Cell, CellKey, Pair, Table, cell_of_row
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file with a header; raises UserError where it is missing."""
+    try:
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; run the pipeline that makes it first") from error
+
+
+@dataclass
+class Study:
+    """A finished study seen from its index; files are read when they are first needed."""
+
+    path: Path
+    index: dict[str, Any] = field(repr=False)
+    _cards: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    _cells: dict[str, dict[CellKey, Cell]] = field(default_factory=dict, repr=False)
+    _pairs: dict[str, dict[tuple[str, str, str, str], Pair]] = field(default_factory=dict, repr=False)
+    _runs: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def open(cls, path: Path) -> "Study":
+        """Read the index `<results>/plan/<study>.<hash8>.json`; raises UserError where it is none."""
+        index = read_json(path)
+        missing = [name for name in ("study", "results", "runs", "datasets", "tables") if name not in index]
+        if missing:
+            raise UserError(f"{path} is no study index: no {', '.join(missing)}; give the index that the plan wrote")
+        return cls(path, index)
+
+    @property
+    def name(self) -> str:
+        """The study's short name."""
+        return self.index["study"]
+
+    @property
+    def results(self) -> Path:
+        """The folder of everything that is computed."""
+        return Path(self.index["results"])
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this study's own results."""
+        return self.results / self.name
+
+    @property
+    def paper(self) -> Path:
+        """The folder in which the paper is built."""
+        return self.folder / "paper"
+
+    @property
+    def phantoms(self) -> bool:
+        """Whether the images are phantoms, so that nothing here is a medical result."""
+        return bool(self.index.get("phantoms"))
+
+    @property
+    def level(self) -> float:
+        """Confidence level of the intervals."""
+        return float(self.index.get("evaluation", {}).get("level", 0.95))
+
+    @property
+    def datasets(self) -> dict[str, dict[str, Any]]:
+        """Data sets with their size (`breastmnist-28`) in the order of the study."""
+        return self.index["datasets"]
+
+    def card(self, dataset: str) -> dict[str, Any]:
+        """The card of a prepared data set."""
+        if dataset not in self._cards:
+            self._cards[dataset] = read_json(Path(self.datasets[dataset]["folder"]) / "card.json")
+        return self._cards[dataset]
+
+    @property
+    def cards(self) -> dict[str, dict[str, Any]]:
+        """Data set -> its card."""
+        return {name: self.card(name) for name in self.datasets}
+
+    def title(self, dataset: str) -> str:
+        """What the paper calls a data set."""
+        return str(self.card(dataset).get("title") or self.datasets[dataset].get("name") or dataset)
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        """The study's tables in their order."""
+        keys = {entry.get("name"): name for name, entry in self.datasets.items()}
+        tables = {}
+        for name, entry in self.index["tables"].items():
+            datasets = tuple(keys.get(given, given) for given in entry.get("datasets") or self.datasets)
+            tables[name] = Table(
+                name,
+                entry.get("caption") or "",
+                datasets,
+                tuple(entry.get("metrics", ("accuracy", "auc", "f1"))),
+                entry.get("init", "scratch"),
+                tuple(entry["models"]),
+                tuple(entry.get("baselines") or ()),
+            )
+        return tables
+
+    def cells_of(self, table: Table) -> dict[CellKey, Cell]:
+        """The cells of one table, in the order of its files."""
+        if table.name not in self._cells:
+            self._cells[table.name] = dict(
+                cell_of_row(row) for dataset in table.datasets for row in self._metrics(table, dataset, "cells")
+            )
+        return self._cells[table.name]
+
+    @cached_property
+    def cells(self) -> dict[CellKey, Cell]:
+        """The cells of all tables; one that stands in two tables appears once."""
+        cells: dict[CellKey, Cell] = {}
+        for table in self.tables.values():
+            for key, cell in self.cells_of(table).items():
+                cells.setdefault(key, cell)
+        return cells
+
+    def pairs_of(self, table: Table) -> dict[tuple[str, str, str, str], Pair]:
+        """(data set, metric, model, model) -> difference in one table; each pair in both directions."""
+        if table.name not in self._pairs:
+            pairs = self._pairs[table.name] = {}
+            for dataset in table.datasets:
+                for row in self._metrics(table, dataset, "pairs"):
+                    numbers = (float(row["difference"]), float(row["low"]), float(row["high"]))
+                    difference, low, high = numbers
+                    a, b = row["model_a"], row["model_b"]
+                    pairs[dataset, row["metric"], a, b] = Pair(difference, low, high)
+                    pairs[dataset, row["metric"], b, a] = Pair(-difference, -high, -low)
+        return self._pairs[table.name]
+
+    def seed_values(self, table: Table, dataset: str, metric: str) -> dict[str, float]:
+        """Run -> its own value on the test split."""
+        rows = read_rows(self.folder / "metrics" / table.name / f"{dataset}.csv")
+        return {row["run"]: float(row["value"]) for row in rows if row["metric"] == metric}
+
+    def _metrics(self, table: Table, dataset: str, kind: str) -> list[dict[str, str]]:
+        return read_rows(self.folder / "metrics" / table.name / f"{dataset}.{kind}.csv")
+
+    def runs_of(self, table: Table, dataset: str, model: str | None = None) -> list[str]:
+        """The runs behind one column group of a table, or behind one of its cells."""
+        return [
+            run
+            for run, entry in self.index["runs"].items()
+            if table.name in entry["tables"]
+            and f"{entry['dataset']}-{entry['size']}" == dataset
+            and model in (None, entry["model"])
+        ]
+
+    def run(self, name: str) -> dict[str, Any]:
+        """The attestation (run.json) of one run."""
+        if name not in self._runs:
+            self._runs[name] = read_json(self.results / "runs" / name / "run.json")
+        return self._runs[name]
+
+    @property
+    def runs(self) -> dict[str, dict[str, Any]]:
+        """Run -> its attestation, in the order of the plan."""
+        return {name: self.run(name) for name in self.index["runs"]}
+
+    @property
+    def newest(self) -> dict[str, Any]:
+        """The attestation of the run that ended last: it dates the study."""
+        if not self.runs:
+            raise UserError(f"{self.path} holds no runs; give the study a table with models, then plan again")
+        return max(self.runs.values(), key=lambda run: str(run["execution"].get("ended", "")))
+
+    def twin(self, dataset: str, model: str, models: Sequence[str]) -> str | None:
+        """The first of `models` that computes the same function as `model` at this size; None for itself."""
+        for group in self.datasets[dataset].get("coinciding", []):
+            same = [other for other in models if other in group]
+            if model in same and same[0] != model:
+                return same[0]
+        return None
+
+    def history(self, run: str) -> list[dict[str, str]]:
+        """The learning curve of one run, one row per validation."""
+        return read_rows(self.results / "runs" / run / "history.csv")
+
+    def profile(self, name: str) -> list[dict[str, str]]:
+        """The rows of profile/<name>.csv: models, mixers or sizes."""
+        return read_rows(self.folder / "profile" / f"{name}.csv")
+
+    def line(self, path: str) -> str:
+        """`file:line` of a key of the config, of the nearest key above it, or '' where it is a default."""
+        lines = self.index.get("config_lines", {})
+        while path and path not in lines:
+            path = path.rpartition(".")[0]
+        return lines.get(path, "")
+
+    def cell_groups(self) -> Iterator[tuple[tuple[str, str, str], list[Cell]]]:
+        """((data set, model, init), its cells, one per metric) in the order of the study."""
+        groups: dict[tuple[str, str, str], list[Cell]] = {}
+        for cell in self.cells.values():
+            groups.setdefault((cell.dataset, cell.model, cell.init), []).append(cell)
+        yield from groups.items()

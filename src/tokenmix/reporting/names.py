@@ -1,0 +1,84 @@
+"""How models, metrics and stages are called in tables, figures and sentences.
+
+Names are read tolerantly: a frozen study may hold a mixer whose file is gone from the working tree, and its
+paper must still build.
+"""
+
+import re
+from dataclasses import dataclass
+
+MIXERS = {
+    "pooling": "pooling",
+    "conv": "convolution",
+    "sep_conv": "depthwise convolution",
+    "local_attn": "local attention",
+    "full_attn": "global attention",
+    "identity": "identity",
+    "random": "random mixing",
+    "random_learned": "learned token matrix",
+}
+METRICS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "auc": "macro AUC",
+    "f1": "macro F1",
+}
+METRIC_HEADS = {"accuracy": "Acc.", "balanced_accuracy": "Bal. acc.", "auc": "AUC", "f1": "F1"}
+INITS = {"scratch": "from scratch", "warm": "warm start", "cold": "cold start", "pretrained": "pretrained"}
+
+_METAFORMER = re.compile(
+    r"(?P<scale>[a-z0-9]+)-(?P<arrangement>[tp]{4})-(?P<mixer>[a-z_]+?)(?P<kernel>\d+)?(?P<plus>\+.*)?"
+)
+_RESNET = re.compile(r"(?P<family>resnet\d+)-k(?P<kernel>\d+)")
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """A model's name taken apart; `mixer` is the family where the model is no MetaFormer."""
+
+    name: str
+    mixer: str
+    kernel: int | None
+    scale: str = ""
+    arrangement: str = ""
+    extension: str = ""
+
+    @property
+    def label(self) -> str:
+        """The mixer or family in words, without the kernel."""
+        if not self.arrangement:
+            return {"resnet18": "ResNet18"}.get(self.mixer, self.mixer)
+        words = MIXERS.get(self.mixer, self.mixer.replace("_", " "))
+        return words + (f" {self.extension}" if self.extension else "")
+
+    @property
+    def text(self) -> str:
+        """The mixer with its kernel, as sentences say it: `local attention 5×5`."""
+        return self.label + (f" {self.kernel}×{self.kernel}" if self.kernel else "")
+
+
+def model_name(name: str) -> ModelName:
+    """Take a model's name apart; a name of unknown form is its own label."""
+    if match := _METAFORMER.fullmatch(name):
+        kernel = match["kernel"]
+        return ModelName(
+            name,
+            match["mixer"],
+            int(kernel) if kernel else None,
+            match["scale"],
+            match["arrangement"],
+            match["plus"] or "",
+        )
+    if match := _RESNET.fullmatch(name):
+        return ModelName(name, match["family"], int(match["kernel"]))
+    return ModelName(name, name, None)
+
+
+def metric_name(metric: str) -> str:
+    """A metric in words."""
+    return METRICS.get(metric, metric.replace("_", " "))
+
+
+def enumerate_words(words: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1] if words else "none"

@@ -1,0 +1,132 @@
+"""Footnotes of a table, written from what its runs say about themselves."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tokenmix.files import read_json
+from tokenmix.reporting.inputs import Study
+from tokenmix.reporting.names import enumerate_words, model_name
+from tokenmix.reporting.records import Table
+from tokenmix.reporting.tex import escape
+
+DIVERGED = "\\textsuperscript{\\textdagger}"
+SAME = "\\textsuperscript{\\textdaggerdbl}"
+
+
+class Notes:
+    """Collects the marks that the cells of one table use, then says what they mean."""
+
+    def __init__(self, study: Study, table: Table) -> None:
+        self.study = study
+        self.table = table
+        self._used: dict[str, str] = {}
+        self._runs = [run for dataset in table.datasets for run in study.runs_of(table, dataset)]
+
+    def missing(self) -> str:
+        """What stands in place of a cell that the study did not compute."""
+        self._used["--"] = "--: not part of this study."
+        return "--"
+
+    def marks(self, dataset: str, model: str) -> str:
+        """The marks behind one cell: divergence, remedies, local attention that sees the whole map."""
+        cell = self.study.cells_of(self.table).get((dataset, model, self.table.init, self.table.metrics[0]))
+        marks = []
+        if cell and cell.diverged:
+            marks.append(
+                self._use(
+                    DIVERGED,
+                    "training diverged; the last good checkpoint is shown and takes no part in the ranking.",
+                )
+            )
+        if self.study.twin(dataset, model, self.table.models):
+            marks.append(self._use(SAME, self._same_functions()))
+        for mark in filter(None, cell.mark.split(";") if cell else []):
+            marks.append(self._use(f"\\textsuperscript{{{escape(mark)}}}", self._remedy(mark)))
+        return "".join(marks)
+
+    def tex(self) -> str:
+        """The notes below the table, or nothing."""
+        notes = [*self._used.values(), *self._whole_maps(), *self._differences()]
+        if not notes:
+            return ""
+        return (
+            "\\par\\smallskip\\begin{minipage}{\\linewidth}\\raggedright\\scriptsize "
+            + " ".join(notes)
+            + "\\end{minipage}"
+        )
+
+    def _use(self, mark: str, meaning: str) -> str:
+        self._used.setdefault(mark, f"{mark}{meaning}")
+        return mark
+
+    def _remedy(self, mark: str) -> str:
+        """What the ladder of remedies did in the runs with this mark."""
+        for run in self._runs:
+            attestation = self.study.run(run)
+            if attestation.get("mark") != mark:
+                continue
+            plan = self.study.results / "plan" / f"{run}.json"
+            rungs: list[dict[str, Any]] = read_json(plan).get("rungs", []) if plan.is_file() else []
+            for rung in rungs:
+                if rung.get("mark") == mark:
+                    if rung.get("note"):
+                        return escape(str(rung["note"])).rstrip(".") + "."
+                    changed = [
+                        f"{name.replace('_', ' ')} {value}"
+                        for name, value in sorted(rung.items())
+                        if name not in ("mark", "note")
+                    ]
+                    return escape(f"repeated with {enumerate_words(changed)} after a divergence.")
+        return "repeated with other settings after a divergence."
+
+    def _same_functions(self) -> str:
+        """Which models compute the same function, so that they are not ranked against each other."""
+        sentences = []
+        for dataset in self.table.datasets:
+            for group in self.study.datasets[dataset].get("coinciding", []):
+                names = [model_name(model).text for model in self.table.models if model in group]
+                if len(names) > 1:
+                    sentences.append(f"{enumerate_words(names)} on {self.study.title(dataset)}")
+        return escape(
+            "the same function as another row, of which only the first is ranked: " + "; ".join(sentences) + "."
+        )
+
+    def _whole_maps(self) -> list[str]:
+        """In which stages a window covers the whole map, by size of image and kernel."""
+        found: dict[tuple[int, int], dict[tuple[int, ...], set[str]]] = {}
+        for run in self._runs:
+            entry = self.study.index["runs"][run]
+            name = model_name(entry["model"])
+            if entry.get("global_stages") and name.kernel:
+                at = found.setdefault((int(entry["size"]), name.kernel), {})
+                at.setdefault(tuple(entry["global_stages"]), set()).add(name.label)
+        parts: dict[tuple[int, tuple[int, ...]], list[str]] = {}
+        for (size, kernel), by_stages in sorted(found.items()):
+            for stages, labels in sorted(by_stages.items()):
+                who = f" ({enumerate_words(sorted(labels))})" if len(by_stages) > 1 else ""
+                parts.setdefault((size, stages), []).append(f"{kernel}{who}")
+        texts = [
+            f"at {size} pixels in stage{'s' if len(stages) > 1 else ''} "
+            f"{enumerate_words([str(s) for s in stages])} "
+            f"for k = {enumerate_words(kernels)}"
+            for (size, stages), kernels in parts.items()
+        ]
+        return [escape("A window covers the whole map " + "; ".join(texts) + ".")] if texts else []
+
+    def _differences(self) -> list[str]:
+        """A note for each of device and libraries in which the runs of this table differ."""
+        runs = [self.study.run(run) for run in self._runs]
+        notes = []
+        devices = _distinct(runs, lambda run: run["execution"].get("device"))
+        if len(devices) > 1:
+            notes.append(f"Runs differ in their device: {escape(enumerate_words(devices))}.")
+        libraries = sorted({name for run in runs for name in run.get("libraries", {})})
+        for library in libraries:
+            versions = _distinct(runs, lambda run, library=library: run.get("libraries", {}).get(library))  # type: ignore[misc]
+            if len(versions) > 1:
+                notes.append(f"Runs differ in {escape(library)}: {escape(enumerate_words(versions))}.")
+        return notes
+
+
+def _distinct(runs: list[dict[str, Any]], of: Callable[[dict[str, Any]], Any]) -> list[str]:
+    return sorted({str(of(run) or "unknown") for run in runs})

@@ -1,0 +1,78 @@
+"""The records that reporting works with: cells, pairs of cells, tables."""
+
+import math
+from dataclasses import dataclass
+
+#: (data set, model, init, metric)
+CellKey = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model with one initialisation on one data set, under one metric, over its seeds."""
+
+    dataset: str
+    model: str
+    init: str
+    metric: str
+    mean: float
+    std: float
+    low: float
+    high: float
+    seeds: int
+    cases: int
+    runs: tuple[str, ...]
+    diverged: bool
+    mark: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Difference of two cells under one metric, with its paired bootstrap interval."""
+
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the interval includes no difference at all."""
+        return self.low <= 0 <= self.high
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of results as the plan resolved it; data sets are keys with their size."""
+
+    name: str
+    caption: str
+    datasets: tuple[str, ...]
+    metrics: tuple[str, ...]
+    init: str
+    models: tuple[str, ...]
+    baselines: tuple[str, ...] = ()
+
+
+def cell_of_row(row: dict[str, str]) -> tuple[CellKey, Cell]:
+    """A row of a `.cells.csv` file with its key; an empty number is NaN."""
+    cell = Cell(
+        dataset=row["dataset"],
+        model=row["model"],
+        init=row["init"],
+        metric=row["metric"],
+        mean=float(row["mean"] or "nan"),
+        std=float(row["std"] or "nan"),
+        low=float(row["low"] or "nan"),
+        high=float(row["high"] or "nan"),
+        seeds=int(row["seeds"]),
+        cases=int(row["cases"]),
+        runs=tuple(row["runs"].split(";")),
+        diverged=row["status"] == "diverged",
+        mark=row["mark"],
+    )
+    return (cell.dataset, cell.model, cell.init, cell.metric), cell
+
+
+def is_number(value: float) -> bool:
+    """Whether a value can be printed: neither missing nor infinite."""
+    return math.isfinite(value)

@@ -1,0 +1,83 @@
+"""Figures come out the same at every build, and say what they show."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fake_studies import MODELS, open_study
+
+from tokenmix.errors import UserError
+from tokenmix.reporting import figures
+from tokenmix.reporting.figures_style import look
+
+
+@pytest.mark.parametrize("name", list(figures.FIGURES))
+def test_a_figure_has_the_same_bytes_twice(name: str, tmp_path: Path) -> None:
+    study = open_study(tmp_path)
+    figures.write(study, name, tmp_path / "one")
+    figures.write(study, name, tmp_path / "two")
+    for suffix in ("pdf", "png", "tex"):
+        first, second = (tmp_path / folder / f"{name}.{suffix}" for folder in ("one", "two"))
+        assert first.read_bytes() == second.read_bytes()
+    assert f"\\label{{fig:{name}}}" in (tmp_path / f"one/{name}.tex").read_text()
+
+
+def test_axes_have_units_and_names(tmp_path: Path) -> None:
+    figure, caption = figures.mac_sizes(open_study(tmp_path))
+    axis = figure.axes[0]
+    assert axis.get_ylabel() == "MACs of the model (G)"
+    assert axis.get_xlabel() == "edge of the image (pixels)"
+    assert [text.get_text() for text in axis.get_legend().get_texts()][3] == "local attention 3×3"
+    assert "logarithmic" in caption
+
+
+def test_scores_show_the_mean_the_interval_and_each_seed(tmp_path: Path) -> None:
+    study = open_study(tmp_path)
+    figure, _ = figures.scores(study)
+    axis = figure.axes[0]
+    shown = study.cells["breastmnist-28", MODELS[0], "scratch", "auc"]
+    bar, seeds, mean = axis.lines[:3]
+    assert list(bar.get_xdata()) == [shown.low, shown.high]
+    assert sorted(seeds.get_xdata()) == sorted(
+        study.seed_values(study.tables["classification_4t"], "breastmnist-28", "auc")[run] for run in shown.runs
+    )
+    assert list(mean.get_xdata()) == [shown.mean]
+    assert len(axis.get_yticklabels()) == len(MODELS)
+
+
+def test_the_curve_of_a_mixer_is_that_of_its_best_kernel_on_validation(tmp_path: Path) -> None:
+    study = open_study(tmp_path, datasets=("breastmnist",), diverged=())
+    for run, entry in study.index["runs"].items():
+        if entry["model"] == "xs-tttt-local_attn5":
+            path = study.results / "runs" / run / "history.csv"
+            path.write_text(
+                "epoch,iteration,lr,train_loss,val_loss,val_accuracy,val_balanced_accuracy,val_f1_macro,selected\n"
+                "1,60,0.1,1,1,0.99,0.99,0.99,1\n2,120,0.1,1,nan,nan,nan,nan,0\n"
+            )
+    figure, _ = figures.curves(study)
+    curve = [line for line in figure.axes[0].lines if line.get_color() == look("local_attn")["color"]]
+    assert len(curve) == 1
+    assert list(curve[0].get_xdata()) == [60]
+    assert list(curve[0].get_ydata()) == [pytest.approx(0.99)]
+
+
+def test_mixers_differ_by_more_than_colour() -> None:
+    looks = {tuple(look(mixer).items())[1:] for mixer in ("pooling", "conv", "sep_conv", "local_attn", "full_attn")}
+    assert len(looks) == 5
+
+
+def test_an_unknown_figure_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="choose one of mac_mixers, mac_sizes, curves, scores"):
+        figures.write(open_study(tmp_path), "mac", tmp_path)
+
+
+def test_a_table_job_loads_neither_matplotlib_nor_torch(tmp_path: Path) -> None:
+    study = open_study(tmp_path)
+    code = (
+        "import sys; from tokenmix.cli import main; "
+        f"assert main(['report', 'table', 'classification_4t', '--plan', {str(study.path)!r}]) == 0; "
+        "heavy = {'torch', 'matplotlib', 'pandas', 'numpy', 'scipy'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)

@@ -1,0 +1,126 @@
+"""The registry holds what the stages before it computed, with its provenance."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from fake_studies import make_study, open_study
+
+from tokenmix.errors import UserError
+from tokenmix.reporting import formats, values
+from tokenmix.reporting.registry import Registry
+
+
+def test_a_cell_has_the_value_of_the_metrics_file_and_its_provenance(tmp_path: Path) -> None:
+    study = open_study(tmp_path)
+    registry = values.build(study)
+    with (study.folder / "metrics/classification_4t/breastmnist-28.cells.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["model"] == "xs-tttt-local_attn5" and row["metric"] == "auc"]
+    value = registry["auc/breastmnist-28/xs-tttt-local_attn5/scratch"]
+    assert value.value == float(rows[0]["mean"])
+    assert value.text == f"{float(rows[0]['mean']):.3f}"
+    assert list(value.runs) == rows[0]["runs"].split(";")
+    assert (value.n, value.rule) == (624, "evaluate")
+    assert value.config == "workflow/studies/fake.yaml:12"
+    assert registry["auc/breastmnist-28/xs-tttt-local_attn5/scratch/std"].value == float(rows[0]["std"])
+
+
+def test_one_seed_has_no_spread(tmp_path: Path) -> None:
+    registry = values.build(open_study(tmp_path, seeds=(0,)))
+    assert "auc/breastmnist-28/xs-tttt-conv3/scratch" in registry
+    assert "auc/breastmnist-28/xs-tttt-conv3/scratch/std" not in registry
+    assert "seed_noise/auc/breastmnist-28" not in registry
+
+
+def test_the_newest_run_dates_the_study(tmp_path: Path) -> None:
+    study = open_study(tmp_path)
+    registry = values.build(study)
+    assert registry["study/computed"].text == "2026-02-05"
+    assert registry["study/commit"].text == "2badcafe"
+    run = next(iter(study.index["runs"]))
+    path = study.results / "runs" / run / "run.json"
+    content = json.loads(path.read_text())
+    content["execution"]["ended"] = "2026-03-01T10:00:00+00:00"
+    content["git"] = {"commit": "feed" * 10, "dirty": True}
+    path.write_text(json.dumps(content))
+    registry = values.build(open_index(study.path))
+    assert registry["study/computed"].text == "2026-03-01"
+    assert registry["study/commit"].text == "feedfeed (edited)"
+
+
+def open_index(path: Path):
+    from tokenmix.reporting.inputs import Study
+
+    return Study.open(path)
+
+
+def test_the_registry_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    study = open_study(tmp_path)
+    written = values.write(study, study.paper)
+    assert Registry.read(study.paper / "values.json").values == written.values
+    tex = (study.paper / "values.tex").read_text()
+    assert "\\phantomsfalse" in tex
+    assert tex.count("\\tmxvalue{") == len(written.values)
+
+
+def test_a_protocol_that_differs_between_runs_is_a_range(tmp_path: Path) -> None:
+    study = open_study(tmp_path)
+    run = next(iter(study.index["runs"]))
+    path = study.results / "runs" / run / "run.json"
+    content = json.loads(path.read_text())
+    content["spec"]["training"].update(lr=0.0001, precision="bf16")
+    path.write_text(json.dumps(content))
+    registry = values.build(open_index(study.path))
+    assert registry["training/lr"].text == "0.0001 to 0.001"
+    assert set(registry["training/precision"].text.split(" or ")) == {"bf16", "fp32"}
+    assert registry["training/iterations"].text == "600"
+
+
+def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
+    registry = values.build(open_study(tmp_path))
+    with pytest.raises(
+        UserError, match=r"no value has the key auc/breastmnst-28.*auc/breastmnist-28/xs-tttt-conv3/scratch"
+    ):
+        registry["auc/breastmnst-28/xs-tttt-conv3/scratch"]
+
+
+def test_findings_name_the_best_and_the_divergence(tmp_path: Path) -> None:
+    study = open_study(tmp_path)
+    registry = values.write(study, study.paper)
+    assert registry["best/auc/breastmnist-28"].value == "xs-tttt-pooling3"
+    assert (
+        registry["best_value/auc/breastmnist-28"].value == registry["auc/breastmnist-28/xs-tttt-pooling3/scratch"].value
+    )
+    assert registry["compared/auc/pneumoniamnist-28/classification_4t"].value == 7
+    assert registry["diverged/auc/pneumoniamnist-28"].value == 1
+    gap = (
+        registry["best_value/auc/breastmnist-28"].value - registry["auc/breastmnist-28/xs-tttt-identity/scratch"].value
+    )
+    assert registry["gain/auc/breastmnist-28"].value == pytest.approx(gap)
+    breast, pneumonia = (study.paper / "findings.tex").read_text().split("\\paragraph")[1:]
+    assert "diverged" in pneumonia
+    assert "diverged" not in breast
+
+
+def test_a_missing_file_is_one_message(tmp_path: Path) -> None:
+    path = make_study(tmp_path)
+    (tmp_path / "results/fake/metrics/classification_4t/pneumoniamnist-28.cells.csv").unlink()
+    with pytest.raises(UserError, match=r"pneumoniamnist-28\.cells\.csv is missing"):
+        values.build(open_index(path))
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(1_834_000_000, "1.83 G"), (11_402_176, "11.4 M"), (999_900, "1.00 M"), (512, "512"), (0, "0")],
+)
+def test_quantities_have_three_digits(number: int, text: str) -> None:
+    assert formats.quantity(number) == text.replace(" ", "\u202f")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(95, "95 seconds"), (600, "10.0 minutes"), (36000, "10.0 hours"), (9e5, "10.4 days")],
+)
+def test_durations_choose_their_unit(seconds: float, text: str) -> None:
+    assert formats.hours(seconds) == text.replace(" ", "\u202f")
