@@ -1,0 +1,61 @@
+"""The paper, from images to PDF. Table of contents: the plan, the stages in the order of the data, the targets.
+
+snakemake paper                            the embedded study's PDF, on any machine
+snakemake paper --config study=mini        another study
+snakemake table_classification_4t          one table and only the runs behind it
+snakemake --profile slurm all              the whole paper on a cluster
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+# Only the process that the user starts reads config and code, and freezes what it read; every job that it
+# starts, here or on a node, reads that frozen plan. So both may be edited while jobs wait.
+if workflow.is_main_process:
+    sys.path.insert(0, f"{workflow.basedir}/workflow")
+    from head import freeze_plan, stop_if_too_costly, use_this_python
+
+    use_this_python()
+    freeze_plan(workflow.basedir, config)
+
+
+envvars:
+    "TOKENMIX_PLAN",
+    "TOKENMIX_CHECKPOINT_SECONDS",
+    "TOKENMIX_MIRRORS",
+    "TOKENMIX_OFFLINE",
+
+
+PLAN = json.loads(Path(os.environ["TOKENMIX_PLAN"]).read_text())
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/profile.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/paper.smk"
+
+
+localrules:
+    all,
+    paper,
+    tables,
+    figures,
+
+
+rule all:
+    """Everything: the tables as CSV and LaTeX, the figures, the PDF."""
+    default_target: True
+    input:
+        rules.tables.input,
+        rules.figures.input,
+        rules.paper.input,
+
+
+onstart:
+    stop_if_too_costly(workflow, PLAN)

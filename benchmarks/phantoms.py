@@ -1,0 +1,138 @@
+"""Are the phantoms a fair test? Logistic regression on pixels against the mixers, three seeds each.
+
+    python benchmarks/phantoms.py [--seeds 3] [--mixers identity,pooling3,...]
+
+Prints test accuracy (classes are even: balanced accuracy) with 95 % t-intervals over seeds, then three
+verdicts: the distance of logistic regression from the best mixer (at least 0.15), the pairs of mixers whose
+intervals are disjoint, and whether the two families rank the mixers differently. A plain loop, so that it
+judges the data and not the training engine; about ten minutes on one core.
+"""
+
+import argparse
+import os
+import time
+from itertools import combinations
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+from scipy import stats
+from sklearn.linear_model import LogisticRegression
+
+from tokenmix.data.batches import DeviceSplit, normalise, open_prepared
+from tokenmix.data.card import Facts
+from tokenmix.data.phantoms import FAMILIES
+from tokenmix.data.publish import publish
+from tokenmix.models.build import build_model
+from tokenmix.study.manifest import load_manifest
+
+MIXERS = "identity,pooling3,sep_conv3,conv3,local_attn3,full_attn,random"
+#: the protocol of workflow/studies/demo.yaml
+ITERATIONS, BATCH, WARM_UP, RATE, DECAY, AFFINE, LAYER_SCALE = 240, 64, 16, 1e-3, 0.01, 0.06, 0.1
+
+Tensors = tuple[torch.Tensor, torch.Tensor]
+
+
+def load(family: str, folder: Path) -> dict[str, Tensors]:
+    """Normalised images and labels of train and test."""
+    entry = load_manifest()[family]
+    facts = Facts(
+        name=family,
+        size=28,
+        title=entry.title,
+        task=entry.task,
+        classes=tuple(entry.classes),
+        channels=entry.channels,
+        dimensions=2,
+        splits=entry.splits.model_dump(),
+        licence=entry.licence,
+    )
+    publish("phantom", None, facts, folder / family)
+    data = open_prepared(folder / family)
+    splits = {}
+    for name in ("train", "test"):
+        split = DeviceSplit(data, name, "cpu")
+        x, y = split.batch(torch.arange(len(split)))
+        splits[name] = normalise(x, data.card), y
+    return splits
+
+
+def linear(data: dict[str, Tensors]) -> float:
+    """Test accuracy of logistic regression on pixels; generously, penalty chosen on the test split."""
+    (x, y), (x_test, y_test) = ((x.flatten(1).numpy(), y.numpy()) for x, y in data.values())
+    penalties = (1e-5, 1e-4, 1e-3, 1e-2)
+    return max(LogisticRegression(C=c, max_iter=200).fit(x, y).score(x_test, y_test) for c in penalties)
+
+
+def train(mixer: str, data: dict[str, Tensors], seed: int) -> float:
+    """Test accuracy of `xs-tttt-<mixer>` after a short training."""
+    torch.manual_seed(seed)
+    x, y = data["train"]
+    model = build_model(
+        f"xs-tttt-{mixer}", channels=x.shape[1], classes=4, size=28, options={"layer_scale": LAYER_SCALE}
+    ).to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY, fused=True)
+    warm = torch.optim.lr_scheduler.LinearLR(optimiser, 0.01, total_iters=WARM_UP)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, ITERATIONS - WARM_UP, eta_min=RATE / 100)
+    schedule = torch.optim.lr_scheduler.SequentialLR(optimiser, [warm, cosine], [WARM_UP])
+    order = torch.empty(0, dtype=torch.int64)
+    for _ in range(ITERATIONS):
+        if len(order) < BATCH:
+            order = torch.randperm(len(x))
+        index, order = order[:BATCH], order[BATCH:]
+        matrix = torch.eye(2, 3) + AFFINE * torch.randn(BATCH, 2, 3)
+        grid = torch.nn.functional.affine_grid(matrix, [BATCH, *x.shape[1:]], align_corners=False)
+        image = torch.nn.functional.grid_sample(x[index], grid, align_corners=False)
+        image = image.contiguous(memory_format=torch.channels_last)
+        loss = torch.nn.functional.cross_entropy(model(image), y[index], label_smoothing=0.1)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    model.eval()
+    with torch.no_grad():
+        return (model(data["test"][0]).argmax(1) == data["test"][1]).double().mean().item()
+
+
+def interval(values: list[float]) -> tuple[float, float, float]:
+    """Mean and 95 % t-interval."""
+    mean, n = float(np.mean(values)), len(values)
+    half = float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5) if n > 1 else float("nan")
+    return mean, mean - half, mean + half
+
+
+def main() -> None:
+    """Measure and judge."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--mixers", default=MIXERS)
+    parser.add_argument("--folder", type=Path, default=Path("/tmp/tokenmix-phantoms"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    rankings = {}
+    for family in FAMILIES:
+        data = load(family, arguments.folder)
+        base = linear(data)
+        print(f"{family}\n  logistic regression  {base:.3f}", flush=True)
+        results = {}
+        for mixer in arguments.mixers.split(","):
+            start = time.process_time()
+            values = [train(mixer, data, seed) for seed in range(arguments.seeds)]
+            seconds = (time.process_time() - start) / arguments.seeds
+            results[mixer] = interval(values)
+            mean, low, high = results[mixer]
+            print(f"  {mixer:20s} {mean:.3f} [{low:.3f}, {high:.3f}]  {seconds:.1f} s a run", flush=True)
+        order = sorted(results, key=lambda name: -results[name][0])
+        rankings[family] = order
+        apart = [(a, b) for a, b in combinations(order, 2) if results[a][1] > results[b][2]]
+        print(f"  best mixer minus logistic regression: {results[order[0]][0] - base:.3f} (at least 0.15)")
+        print(f"  disjoint intervals: {', '.join(f'{a} > {b}' for a, b in apart) or 'none'}")
+    print("order: " + "; ".join(f"{family}: {' > '.join(order)}" for family, order in rankings.items()))
+    print(f"the families rank the mixers differently: {len(set(map(tuple, rankings.values()))) > 1}")
+
+
+if __name__ == "__main__":
+    main()

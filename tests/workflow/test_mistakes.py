@@ -1,0 +1,90 @@
+"""A user's mistake at the level of Snakemake: one clear message, no job started, no traceback."""
+
+import subprocess
+
+import pytest
+from checkout import TINY, Checkout
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Checkout:
+    return Checkout(tmp_path_factory.mktemp("mistakes"))
+
+
+def refused(checkout: Checkout, *arguments: str, study: str) -> str:
+    done = checkout.snakemake(*arguments, study=study)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout
+    assert "Job stats" not in done.stdout or "made for GPUs" in done.stdout
+    return done.stdout
+
+
+def test_every_error_of_a_config_is_told_at_once(checkout):
+    checkout.study(
+        "wrong", TINY.replace("iterations: 12", "iteratoins: 12, lr: -1").replace("pooling: [3]", "poolin: [4]")
+    )
+    message = refused(checkout, "-n", study="wrong")
+    assert "workflow/studies/wrong.yaml:3" in message
+    for part in ("iteratoins", "iterations", "lr", "poolin", "pooling"):
+        assert part in message
+
+
+def test_an_unknown_study_names_those_that_exist(checkout):
+    message = refused(checkout, "-n", study="dmo")
+    assert "dmo" in message and "demo" in message and "mini" in message
+
+
+def test_the_full_study_stops_where_there_is_no_gpu(checkout):
+    if any(__import__("pathlib").Path("/dev").glob("nvidia[0-9]*")):
+        pytest.skip("this machine has a GPU")
+    message = refused(checkout, "paper", study="full")
+    assert "GPU-hours" in message and "--profile slurm" in message
+    assert not (checkout.folder / "results/runs").exists()
+
+
+def test_the_full_study_can_be_planned_anywhere(checkout):
+    done = checkout.snakemake("-n", "all", study="full")
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_results_that_cannot_be_written(checkout):
+    (checkout.folder / "not_a_folder").write_text("")
+    checkout.study("unwritable", TINY + "results: not_a_folder/results\n")
+    assert "not_a_folder" in refused(checkout, "-n", study="unwritable")
+
+
+def test_lint_is_clean(checkout):
+    done = checkout.snakemake("--lint")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("target", ["all", "paper", "tables", "figures", "table_classification_4t", "figure_curves"])
+@pytest.mark.parametrize("profile", ["slurm", None])
+def test_targets_work_with_any_profile(checkout, target, profile):
+    options = ["--profile", profile] if profile else []
+    done = checkout.snakemake("-n", "--quiet", "all", *options, target)
+    assert done.returncode == 0, done.stdout
+
+
+def test_one_table_needs_only_its_own_runs(checkout):
+    second = """
+  second:
+    datasets: [phantom_tissue]
+    scale: xs
+    arrangement: pptt
+    mixers: {identity: }
+"""
+    checkout.study("two", TINY.replace("profile:", second.lstrip("\n") + "profile:"))
+    runs = checkout.planned("table_second", study="two")
+    assert {run.split(".")[1] for run in runs} == {"xs-pptt-identity"}
+
+
+def test_make_says_what_a_bare_machine_misses(checkout):
+    # without LaTeX and without apt: the packages for each system
+    done = subprocess.run(
+        ["/bin/bash", "envs/setup", "latex"], cwd=checkout.folder, env={"PATH": "/nowhere:/usr/bin/only"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode != 0
+    for system in ("Debian", "Fedora", "macOS", "conda"):
+        assert system in done.stderr

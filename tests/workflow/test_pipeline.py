@@ -1,0 +1,128 @@
+"""The whole pipeline on a study of seconds: from phantoms to the PDF, and what makes which part of it stale."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from checkout import Checkout
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Checkout:
+    """A checkout with the whole study computed."""
+    if not shutil.which("latexmk"):
+        pytest.skip("LaTeX is missing: make tex")
+    checkout = Checkout(tmp_path_factory.mktemp("finished"))
+    done = checkout.snakemake("all")
+    assert done.returncode == 0, done.stdout[-6000:]
+    return checkout
+
+
+def test_everything_is_published(finished):
+    results = finished.folder / "results"
+    assert len(finished.runs()) == 2
+    for run in finished.runs():
+        assert {path.name for path in run.iterdir()} == {
+            "model.safetensors",
+            "history.csv",
+            "predictions.npz",
+            "run.json",
+        }
+    assert (results / "tiny/paper/tables/classification_4t.csv").read_text().count("\n") >= 3
+    assert (results / "tiny/paper.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_every_page_says_that_it_shows_phantoms(finished):
+    if not shutil.which("pdftotext"):
+        pytest.skip("pdftotext is missing: apt install poppler-utils")
+    pdf = finished.folder / "results/tiny/paper.pdf"
+    text = subprocess.run(["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True).stdout
+    pages = text.split("\f")[:-1]
+    assert len(pages) > 5
+    assert [number for number, page in enumerate(pages, 1) if "phantom" not in page.lower()] == []
+
+
+def test_a_second_call_has_nothing_to_do(finished):
+    done = finished.snakemake("all")
+    assert done.returncode == 0 and "Nothing to be done" in done.stdout
+
+
+def test_the_paper_shows_the_values_of_the_registry(finished):
+    values = json.loads((finished.folder / "results/tiny/paper/values.json").read_text())
+    value = values["auc/phantom_tissue-28/xs-tttt-pooling3/scratch"]
+    table = (finished.folder / "results/tiny/paper/tables/classification_4t.csv").read_text()
+    assert str(value["value"])[:6] in table
+    assert len(value["runs"]) == 1 and (finished.folder / "results/runs" / value["runs"][0] / "run.json").exists()
+
+
+def test_a_comment_retrains_nothing(finished, tmp_path):
+    checkout = copied(finished, tmp_path)
+    engine = checkout.folder / "src/tokenmix/training/engine.py"
+    engine.write_text("# a remark\n" + engine.read_text())
+    assert checkout.planned("all") == set()
+
+
+def test_a_mixer_retrains_its_own_runs_only(finished, tmp_path):
+    checkout = copied(finished, tmp_path)
+    mixer = checkout.folder / "src/tokenmix/models/mixers/identity.py"
+    mixer.write_text(mixer.read_text() + "\nANYTHING = 1\n")
+    assert {run.split(".")[1] for run in checkout.planned("all")} == {"xs-tttt-identity"}
+
+
+def test_a_learning_rate_retrains_the_runs_that_use_it(finished, tmp_path):
+    checkout = copied(finished, tmp_path)
+    checkout.edit(
+        "workflow/studies/tiny.yaml", "phantom_tissue: {size: 28}",
+        "phantom_tissue: {size: 28}\n  phantom_organs: {size: 28, training: {lr: 0.002}}",
+    )  # fmt: skip
+    checkout.edit(
+        "workflow/studies/tiny.yaml", "datasets: [phantom_tissue]", "datasets: [phantom_tissue, phantom_organs]"
+    )
+    runs = checkout.planned("all")
+    assert len(runs) == 2 and {run.split("-")[0] for run in runs} == {"phantom_organs"}
+    checkout.edit("workflow/studies/tiny.yaml", "iterations: 12", "iterations: 12, lr: 0.002")
+    assert len(checkout.planned("all")) == 4
+
+
+def test_an_edit_of_the_tables_rebuilds_tables_and_the_pdf(finished, tmp_path):
+    checkout = copied(finished, tmp_path)
+    tables = checkout.folder / "src/tokenmix/reporting/tables.py"
+    tables.write_text(tables.read_text() + "\nANYTHING = 1\n")
+    done = checkout.snakemake("-n", "all")
+    jobs = {
+        line.split()[0] for line in done.stdout.split("Job stats:")[1].split("Reasons:")[0].splitlines()[3:] if line
+    }
+    assert jobs == {"all", "pdf", "table", "table_of_datasets", "total"}
+
+
+def test_config_and_code_may_break_while_runs_train(tmp_path):
+    checkout = Checkout(tmp_path)
+    process = subprocess.Popen(
+        checkout.command("--until", "train", "--cores", "1"), cwd=tmp_path, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    for line in process.stdout:
+        if ": Preparing" in line:  # the plan is frozen, nothing is trained
+            break
+    (tmp_path / "config.yaml").write_text("broken: [\n")
+    for module in ("training/engine.py", "models/metaformer.py", "study/plan.py", "models/mixers/identity.py"):
+        (tmp_path / "src/tokenmix" / module).write_text("this is no Python\n")
+    rest = process.stdout.read()
+    assert process.wait() == 0, rest[-4000:]
+    assert len(checkout.runs()) == 2
+    for run in checkout.runs():
+        record, plan = (
+            json.loads(path.read_text()) for path in (run / "run.json", tmp_path / f"results/plan/{run.name}.json")
+        )
+        assert record["status"] == "finished"
+        assert record["spec"] == plan["spec"]
+        assert record["hashes"]["code"] == plan["code"]["hash"] and record["hashes"]["data"] == plan["data"]["hash"]
+
+
+def copied(finished: Checkout, tmp_path) -> Checkout:
+    """The finished checkout again, to be edited; times and Snakemake's own records included."""
+    shutil.copytree(finished.folder, tmp_path, symlinks=True, dirs_exist_ok=True)
+    checkout = object.__new__(Checkout)
+    checkout.folder = tmp_path
+    return checkout

@@ -1,0 +1,102 @@
+"""What the rules ask the plan: which files stand behind a run, a table, a figure."""
+
+RESULTS = PLAN["results"]
+STUDY = f"{RESULTS}/{PLAN['study']}"
+#: prepared folder -> data set; data set with its size -> the card of its prepared images
+DATASETS = {Path(entry["folder"]).name: entry for entry in PLAN["datasets"].values()}
+CARDS = {key: f"{entry['folder']}/card.json" for key, entry in PLAN["datasets"].items()}
+DATA = {str(Path(entry["folder"]).parent) for entry in PLAN["datasets"].values()}.pop()
+ATTESTATIONS = [f"{RESULTS}/runs/{run}/run.json" for run in PLAN["runs"]]
+
+
+def metrics_of(table):
+    """The metrics that a table shows."""
+    return [
+        f"{STUDY}/metrics/{table}/{dataset}.{kind}"
+        for dataset in PLAN["tables"][table]["datasets"]
+        for kind in ("csv", "cells.csv", "pairs.csv")
+    ]
+
+
+METRICS = [file for table in PLAN["tables"] for file in metrics_of(table)]
+#: figure -> what it is drawn from
+FIGURES = {
+    "mac_mixers": [f"{STUDY}/profile/mixers.csv"],
+    "mac_sizes": [f"{STUDY}/profile/sizes.csv"],
+    "curves": [f"{RESULTS}/runs/{run}/history.csv" for run in PLAN["runs"]],
+    "scores": METRICS,
+}
+MANUSCRIPT = sorted(
+    str(path)
+    for path in Path("paper").rglob("*")
+    if path.suffix in {".tex", ".sty", ".bib"} or path.name == "latexmkrc"
+)
+
+
+def data_card(wildcards):
+    """The prepared data of a run."""
+    return f"{PLAN['runs'][wildcards.run]['data_folder']}/card.json"
+
+
+def frozen_code(wildcards):
+    """The folder of the code that the plan froze for a run."""
+    return PLAN["runs"][wildcards.run]["code_folder"]
+
+
+def more_memory(wildcards, attempt):
+    """MB; a run that was killed for memory gets twice as much."""
+    return 8000 * attempt
+
+
+def more_time(wildcards, attempt):
+    """Minutes; a run that ran out of time resumes where it stopped and gets more of it."""
+    return 720 * attempt
+
+
+def runs_behind(wildcards, artefact):
+    """One artefact of each run that a table shows for a data set."""
+    return [
+        f"{RESULTS}/runs/{name}/{artefact}"
+        for name, run in PLAN["runs"].items()
+        if wildcards.table in run["tables"]
+        and f"{run['dataset']}-{run['size']}" == wildcards.dataset
+    ]
+
+
+def predictions(wildcards):
+    """Scores and labels of every test case."""
+    return runs_behind(wildcards, "predictions.npz")
+
+
+def attestations(wildcards):
+    """What made the predictions; checked against the plan."""
+    return runs_behind(wildcards, "run.json")
+
+
+def evaluated_card(wildcards):
+    """Task and classes of the data set."""
+    return CARDS[wildcards.dataset]
+
+
+def metrics_behind(wildcards):
+    """The metrics of one table."""
+    return metrics_of(wildcards.table)
+
+
+def attestations_behind(wildcards):
+    """What made the runs of one table: its footnotes tell where libraries or devices differ."""
+    return [
+        f"{RESULTS}/runs/{name}/run.json"
+        for name, run in PLAN["runs"].items()
+        if wildcards.table in run["tables"]
+    ]
+
+
+def shape(wildcards):
+    """What one table shows, and how."""
+    return json.dumps(PLAN["tables"][wildcards.table])
+
+
+def drawn_from(wildcards):
+    """The files behind one figure."""
+    return FIGURES[wildcards.figure]

@@ -1,0 +1,29 @@
+"""Predictions become metrics, intervals and comparisons; one job a table and data set, no GPU."""
+
+
+rule evaluate:
+    """Metrics of each run, means over seeds, paired differences between models, bootstrap intervals over cases."""
+    input:
+        predictions=predictions,
+        attestations=attestations,
+        card=ancient(evaluated_card),
+    output:
+        runs=f"{STUDY}/metrics/{{table}}/{{dataset}}.csv",
+        cells=f"{STUDY}/metrics/{{table}}/{{dataset}}.cells.csv",
+        pairs=f"{STUDY}/metrics/{{table}}/{{dataset}}.pairs.csv",
+    log:
+        "logs/evaluate/{table}/{dataset}.log",
+    conda:
+        "../../envs/tokenmix.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        folder=subpath(output.runs, parent=True),
+        settings=json.dumps(PLAN["evaluation"]),
+        code=PLAN["code"]["evaluation"],
+    message:
+        "Evaluating the runs of {wildcards.table} on {wildcards.dataset}"
+    shell:
+        'PYTHONPATH=src python -m tokenmix evaluate --plan "$TOKENMIX_PLAN" --table {wildcards.table:q} --dataset {wildcards.dataset:q}'
+        " --out {params.folder:q} > {log:q} 2>&1"

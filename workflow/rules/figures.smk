@@ -1,0 +1,48 @@
+"""Metrics, histories and profiles become figures: PDF for the paper, PNG for everybody else."""
+
+
+rule figure:
+    """One figure, readable in grey, with units."""
+    input:
+        drawn_from,
+    output:
+        pdf=f"{STUDY}/paper/figures/{{figure}}.pdf",
+        tex=f"{STUDY}/paper/figures/{{figure}}.tex",
+        png=report(
+            f"{STUDY}/paper/figures/{{figure}}.png",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+    log:
+        "logs/figures/{figure}.log",
+    wildcard_constraints:
+        figure="|".join(FIGURES),
+    conda:
+        "../../envs/tokenmix.yaml"
+    params:
+        code=PLAN["code"]["figures"],
+    message:
+        "Drawing figure {wildcards.figure}"
+    shell:
+        'PYTHONPATH=src python -m tokenmix report figure {wildcards.figure:q} --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
+
+
+# `snakemake figure_curves`: each figure by its name
+for name in FIGURES:
+
+    rule:
+        name:
+            f"figure_{name}"
+        input:
+            f"{STUDY}/paper/figures/{name}.pdf",
+        localrule: True
+
+
+rule figures:
+    """All figures."""
+    input:
+        expand(
+            f"{STUDY}/paper/figures/{{figure}}.{{kind}}",
+            figure=FIGURES,
+            kind=["pdf", "png", "tex"],
+        ),

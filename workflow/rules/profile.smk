@@ -1,0 +1,29 @@
+"""What the models cost: multiply-adds and parameters, counted on the models themselves."""
+
+PROFILED = sorted({run["model"] for run in PLAN["runs"].values()})
+
+
+rule profile:
+    """Multiply-adds of models and mixer layers, parameters of models."""
+    input:
+        cards=list(CARDS.values()),
+    output:
+        models=f"{STUDY}/profile/models.csv",
+        mixers=f"{STUDY}/profile/mixers.csv",
+        sizes=f"{STUDY}/profile/sizes.csv",
+    log:
+        f"logs/profile/{PLAN['study']}.log",
+    conda:
+        "../../envs/tokenmix.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        folder=subpath(output.models, parent=True),
+        models=PROFILED,
+        settings=json.dumps([PLAN["profile"], PLAN["model_options"]]),
+        code=PLAN["code"]["profiling"],
+    message:
+        "Counting the multiply-adds of {params.models}"
+    shell:
+        'PYTHONPATH=src python -m tokenmix profile --plan "$TOKENMIX_PLAN" --out {params.folder:q} > {log:q} 2>&1'

@@ -1,0 +1,70 @@
+"""Metrics become tables: LaTeX for the paper, CSV for everybody else."""
+
+
+rule table:
+    """One table of results: mean and spread over seeds, the best marked, divergences and coincidences noted."""
+    input:
+        metrics=metrics_behind,
+        attestations=attestations_behind,
+    output:
+        tex=f"{STUDY}/paper/tables/{{table}}.tex",
+        csv=report(
+            f"{STUDY}/paper/tables/{{table}}.csv",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
+    log:
+        "logs/tables/{table}.log",
+    wildcard_constraints:
+        table="|".join(PLAN["tables"]),
+    conda:
+        "../../envs/tokenmix.yaml"
+    params:
+        shape=shape,
+        code=PLAN["code"]["tables"],
+    message:
+        "Writing table {wildcards.table}"
+    shell:
+        'PYTHONPATH=src python -m tokenmix report table {wildcards.table:q} --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
+
+
+rule table_of_datasets:
+    """The data sets: task, classes, images by split, licence; from the cards of what was prepared."""
+    input:
+        cards=list(CARDS.values()),
+    output:
+        tex=f"{STUDY}/paper/tables/datasets.tex",
+        csv=f"{STUDY}/paper/tables/datasets.csv",
+    log:
+        "logs/tables/datasets.log",
+    conda:
+        "../../envs/tokenmix.yaml"
+    params:
+        code=PLAN["code"]["tables"],
+    message:
+        "Writing the table of data sets"
+    shell:
+        'PYTHONPATH=src python -m tokenmix report table datasets --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
+
+
+# `snakemake table_classification_4t`: each table by its name
+for name in PLAN["tables"]:
+
+    rule:
+        name:
+            f"table_{name}"
+        input:
+            f"{STUDY}/paper/tables/{name}.tex",
+            f"{STUDY}/paper/tables/{name}.csv",
+        localrule: True
+
+
+rule tables:
+    """All tables."""
+    input:
+        expand(
+            f"{STUDY}/paper/tables/{{table}}.{{kind}}",
+            table=PLAN["tables"],
+            kind=["tex", "csv"],
+        ),
+        rules.table_of_datasets.output,
