@@ -71,19 +71,11 @@ class Checkout:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **options,
         )  # fmt: skip
 
-    def tokenmix(self, *arguments: str, **options) -> subprocess.CompletedProcess:
-        """Run the `tokenmix` command of this folder's own code to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "tokenmix", *arguments], cwd=self.folder, text=True, capture_output=True,
-            env={**__import__("os").environ, "PYTHONPATH": "src"}, **options,
-        )  # fmt: skip
-
     def planned(self, *arguments: str, study: str = "tiny") -> set[str]:
         """The runs that Snakemake would train now."""
-        done = self.snakemake("-n", "--quiet", "rules", *arguments, study=study)
-        assert done.returncode == 0, done.stdout
-        dry = self.snakemake("-n", *arguments, study=study).stdout
-        return {line.split("Training ")[1].strip() for line in dry.splitlines() if ": Training " in line}
+        dry = self.snakemake("-n", *arguments, study=study)
+        assert dry.returncode == 0, dry.stdout
+        return {line.split("Training ")[1].strip() for line in dry.stdout.splitlines() if ": Training " in line}
 
     def runs(self) -> list[Path]:
         """The published runs."""

@@ -62,7 +62,7 @@ def test_lint_is_clean(checkout):
 @pytest.mark.parametrize("profile", ["slurm", None])
 def test_targets_work_with_any_profile(checkout, target, profile):
     options = ["--profile", profile] if profile else []
-    done = checkout.snakemake("-n", "--quiet", "all", *options, target)
+    done = checkout.snakemake("-n", *options, target)
     assert done.returncode == 0, done.stdout
 
 

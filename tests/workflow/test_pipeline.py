@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from checkout import Checkout
+from pdf import pdf_text
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +35,7 @@ def test_everything_is_published(finished):
 
 
 def test_every_page_says_that_it_shows_phantoms(finished):
-    if not shutil.which("pdftotext"):
-        pytest.skip("pdftotext is missing: apt install poppler-utils")
-    pdf = finished.folder / "results/tiny/paper.pdf"
-    text = subprocess.run(["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True).stdout
+    text = pdf_text(finished.folder / "results/tiny/paper.pdf")
     pages = text.split("\f")[:-1]
     assert len(pages) > 5
     assert [number for number, page in enumerate(pages, 1) if "phantom" not in page.lower()] == []
@@ -89,10 +87,8 @@ def test_an_edit_of_the_tables_rebuilds_tables_and_the_pdf(finished, tmp_path):
     checkout = copied(finished, tmp_path)
     tables = checkout.folder / "src/tokenmix/reporting/tables.py"
     tables.write_text(tables.read_text() + "\nANYTHING = 1\n")
-    done = checkout.snakemake("-n", "all")
-    jobs = {
-        line.split()[0] for line in done.stdout.split("Job stats:")[1].split("Reasons:")[0].splitlines()[3:] if line
-    }
+    statistics = checkout.snakemake("-n", "all").stdout.split("Job stats:")[-1].split("Reasons:")[0]
+    jobs = {line.split()[0] for line in statistics.splitlines()[3:] if line}
     assert jobs == {"all", "pdf", "table", "table_of_datasets", "total"}
 
 

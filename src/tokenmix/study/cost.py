@@ -32,8 +32,9 @@ def estimate(runs: Iterable[Mapping[str, Any]]) -> Cost:
     for run in runs:
         scale = str(run["model"]).partition("-")[0]
         images = run["iterations"] * run["batch_size"] * run["accumulation"]
+        one_pass = MACS_AT_224.get(scale, MACS_AT_224["s12"]) * (run["size"] / 224) ** 2
         number += 1
-        macs += images * PASSES * MACS_AT_224.get(scale, MACS_AT_224["s12"]) * (run["size"] / 224) ** 2
+        macs += images * PASSES * one_pass
     return Cost(number, macs / CPU_CORE_SPEED / 3600, macs / GPU_SPEED / 3600)
 
 
@@ -45,9 +46,10 @@ def has_gpu() -> bool:
 def too_costly_here(cost: Cost, study: str) -> str:
     """The message for a study that needs a GPU on a machine without one."""
     cores = os.cpu_count() or 1
+    days = cost.cpu_core_hours / cores / 24
     return (
         f"the study '{study}' is made for GPUs and this machine has none: its {cost.runs} unfinished runs would take "
-        f"roughly {cost.cpu_core_hours / cores / 24:,.0f} days on {cores} CPU cores, or {cost.gpu_hours:,.0f} GPU-hours "
-        "(estimated from multiply-adds). Use a cluster (snakemake --profile slurm all), a smaller study "
-        "(--config study=demo), or go on regardless: --config execution='{needs_gpu: false}'"
+        f"roughly {days:,.0f} days on {cores} CPU cores, or {cost.gpu_hours:,.0f} GPU-hours (estimated from "
+        "multiply-adds). Use a cluster (snakemake --profile slurm all), a smaller study (--config study=demo), "
+        "or go on regardless: --config execution='{needs_gpu: false}'"
     )

@@ -13,7 +13,7 @@ LARGEST_WEIGHT = 10.0
 def class_weights(counts: Sequence[int], rule: str) -> list[float]:
     """Weight of each class from its training cases.
 
-    `sqrt_inverse`: sqrt(N / n_c) divided by the smallest, clamped at 10 (Keuth et al., arXiv 2510.05971, public code); a class
+    `sqrt_inverse`: sqrt(N / n_c) divided by the smallest, clamped at 10 (Keuth et al., arXiv 2510.05971); a class
     without cases gets the largest weight. `none`: 1.
     """
     if rule == "none":

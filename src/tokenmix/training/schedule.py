@@ -9,7 +9,7 @@ def learning_rate(epoch: int, epochs: int, protocol: Protocol) -> float:
     """Rate of epoch `epoch` (from 0) of `epochs`.
 
     Epoch 0 runs at `warmup_lr` and epoch `warmup_epochs` at `lr`. The reference applies its schedule
-    one epoch late and cuts the cosine short (Keuth et al., arXiv 2510.05971, public code); here the last epoch runs at `min_lr`.
+    one epoch late and cuts the cosine short (Keuth et al., arXiv 2510.05971); here the last epoch is at `min_lr`.
     """
     warmup = protocol.warmup_epochs
     if epoch < warmup:

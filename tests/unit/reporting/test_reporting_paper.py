@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fake_studies import ALL_MODELS, MODELS, make_study
+from pdf import pdf_text
 
 from tokenmix.cli import main
 from tokenmix.reporting.figures import FIGURES
@@ -29,8 +30,7 @@ def typeset(path: Path, source: Path = MANUSCRIPT) -> int:
 
 
 def pages(pdf: Path) -> list[str]:
-    text = subprocess.run(["pdftotext", "-layout", str(pdf), "-"], capture_output=True, text=True, check=True).stdout
-    return text.rstrip("\f\n").split("\f")
+    return pdf_text(pdf).rstrip("\f\n").split("\f")
 
 
 def bookmarks(aux: Path) -> list[str]:

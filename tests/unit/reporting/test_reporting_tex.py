@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pdf import pdf_text
 
 from tokenmix.reporting.latex_log import problems
 from tokenmix.reporting.tex import breakable, escape, key, key_part
@@ -63,9 +64,7 @@ def test_nasty_text_is_typeset_without_a_complaint(tmp_path: Path) -> None:
     # lines of random characters have nowhere to break; that is no fault of the escaping
     assert [str(problem) for problem in problems(log) if "too wide" not in problem.text] == []
     assert done.returncode == 0
-    shown = subprocess.run(
-        ["pdftotext", "-layout", "main.pdf", "-"], cwd=tmp_path, capture_output=True, text=True
-    ).stdout
+    shown = pdf_text(tmp_path / "main.pdf")
     assert "100% of #1 & _x_" in shown
     assert "a--b---c" in shown
     assert "[U+533B]" in shown

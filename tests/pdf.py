@@ -1,0 +1,14 @@
+"""What a reader sees of a PDF."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+def pdf_text(pdf: Path) -> str:
+    """The text of a PDF; pages end with a form feed. Skips the test where poppler is missing."""
+    if not shutil.which("pdftotext"):
+        pytest.skip("pdftotext is missing: apt install poppler-utils")
+    return subprocess.run(["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True).stdout
