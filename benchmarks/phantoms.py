@@ -30,7 +30,7 @@ from tokenmix.study.manifest import load_manifest
 
 MIXERS = "identity,pooling3,sep_conv3,conv3,local_attn3,full_attn,random"
 #: the protocol of workflow/studies/demo.yaml
-ITERATIONS, BATCH, WARM_UP, RATE, DECAY, AFFINE, LAYER_SCALE = 240, 64, 16, 1e-3, 0.01, 0.06, 0.1
+ITERATIONS, BATCH, WARM_UP, RATE, DECAY, AFFINE, LAYER_SCALE = 160, 64, 16, 1e-3, 0.01, 0.06, 0.1
 
 Tensors = tuple[torch.Tensor, torch.Tensor]
 

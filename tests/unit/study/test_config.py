@@ -178,7 +178,7 @@ def test_the_full_study_is_the_status_reports() -> None:
     assert config.training.precision == "bf16"
 
 
-@pytest.mark.parametrize(("study", "limit"), [("demo", 20), ("mini", 27)])
+@pytest.mark.parametrize(("study", "limit"), [("demo", 16), ("mini", 27)])
 def test_small_studies_are_small(study: str, limit: int) -> None:
     config = load_config(ROOT, study)
     cells = [
