@@ -53,7 +53,9 @@ def test_nasty_text_is_typeset_without_a_complaint(tmp_path: Path) -> None:
     lines = [*NASTY, *("".join(random_text[i : i + 20]) for i in range(0, len(random_text), 20))]
     body = "\n\n".join(f"\\noindent {escape(line)}|{breakable(line)}|" for line in lines)
     (tmp_path / "main.tex").write_text(
-        "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{mathpazo}\\usepackage{amsmath}\\newcommand\\tmxbreak{\\hskip0pt}"
+        "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{mathpazo,amsmath}"
+        # the fonts of tokenmix.sty: a small TeX Live has no others
+        "\\renewcommand*\\ttdefault{txtt}\\newcommand\\tmxbreak{\\hskip0pt}"
         f"\\begin{{document}}{body}\\end{{document}}"
     )
     command = ["pdflatex", "-interaction=nonstopmode", "-file-line-error", "main.tex"]
