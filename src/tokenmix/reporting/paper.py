@@ -17,7 +17,7 @@ from tokenmix.reporting.registry import Registry
 
 TOOLS = ("latexmk", "pdflatex", "bibtex")
 PACKAGES = """\
-  Debian, Ubuntu   apt install latexmk texlive-latex-recommended texlive-fonts-recommended
+  Debian, Ubuntu   apt install latexmk texlive-latex-recommended texlive-fonts-recommended cm-super
   Fedora           dnf install latexmk texlive-collection-latexrecommended texlive-collection-fontsrecommended
   macOS            brew install --cask mactex-no-gui
   conda            snakemake --sdm conda paper (envs/latex.yaml)"""
