@@ -2,13 +2,15 @@
 
     python -m benchmarks.training_throughput
 
-Three loops take turns, A B C A B C, on the same random images and with the same AdamW settings:
+The loops take turns, A B C A B C, on the same random images and with the same AdamW settings:
 
 - ours: `s12-tttt-pooling3` as the training engine runs it: images in memory, fused AdamW, channels last;
 - timm: `poolformer_s12` in the same plain loop (ours is asked to be 1.7 times as fast);
-- loader: timm's model fed by a DataLoader with torchvision's transforms (2 times is asked).
+- loader: timm's model fed by a DataLoader with torchvision's transforms (2 times is asked);
+- ours, affine and loader, affine: the same two with the random affine map that the study trains with.
 
-First both models train from the same weights without drop path: their losses must agree.
+First both models train from the same weights without drop path: their losses must agree. The last line says
+how fast a step would be that did nothing but its matrix products: no loop in float32 can be faster.
 """
 
 import statistics
@@ -24,6 +26,7 @@ from torchvision import transforms
 
 from tokenmix.models.build import build_model
 from tokenmix.models.weights import from_timm
+from tokenmix.training.augment import random_affine
 
 BATCH, CLASSES, SIZE = 128, 9, 28
 ROUNDS, STEPS = 5, 3
@@ -33,9 +36,15 @@ IMAGES = 2048
 class Samples(Dataset):
     """Images as arrays of bytes, transformed one by one as torchvision's pipelines do."""
 
-    def __init__(self, images_NHWC: Tensor, labels_N: Tensor) -> None:
+    def __init__(self, images_NHWC: Tensor, labels_N: Tensor, affine: bool) -> None:
         self.images, self.labels = images_NHWC.numpy(), labels_N
-        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.25] * 3)])
+        steps = [transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.25] * 3)]
+        if affine:
+            shift = transforms.RandomAffine(
+                6, (0.1, 0.1), (0.9, 1.1), 6, interpolation=transforms.InterpolationMode.BILINEAR
+            )
+            steps.insert(1, shift)
+        self.transform = transforms.Compose(steps)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -44,17 +53,20 @@ class Samples(Dataset):
         return self.transform(self.images[index]), int(self.labels[index])
 
 
-def in_memory(images_NHWC: Tensor, labels_N: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def in_memory(images_NHWC: Tensor, labels_N: Tensor, affine: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
     """Random batches for ever: bytes to normalised floats, the whole batch at once."""
+    chance = torch.Generator()
     while True:
         for index in torch.randperm(len(labels_N)).split(BATCH):
             images = images_NHWC[index].permute(0, 3, 1, 2).float().div_(255)
+            if affine:
+                images = random_affine(images, 0.1, chance)
             yield images.sub_(0.5).div_(0.25), labels_N[index]
 
 
-def from_loader(images_NHWC: Tensor, labels_N: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def from_loader(images_NHWC: Tensor, labels_N: Tensor, affine: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
     """The same from a DataLoader in this process."""
-    loader = DataLoader(Samples(images_NHWC, labels_N), batch_size=BATCH, shuffle=True)
+    loader = DataLoader(Samples(images_NHWC, labels_N, affine), batch_size=BATCH, shuffle=True)
     while True:
         yield from loader
 
@@ -99,11 +111,21 @@ def main() -> None:
         print(f"loss of step {number}: ours {losses[0]:.6f}, timm {losses[1]:.6f}")
         assert abs(losses[0] - losses[1]) < 1e-4, "the losses differ"
 
+    for threads in (1, torch.get_num_threads()):
+        torch.set_num_threads(threads)
+        compare(images, labels)
+
+
+def compare(images: Tensor, labels: Tensor) -> None:
+    """Run the loops in turns and print their speeds."""
     our_model, their_model = pair(0.1)
+    our_step, their_step = trainer(our_model, fused=True), trainer(their_model, fused=False)
     loops = {
-        "ours": (trainer(our_model, fused=True), batches),
-        "timm": (trainer(their_model, fused=False), batches),
-        "loader": (trainer(pair(0.1)[1], fused=False), from_loader(images, labels)),
+        "ours": (our_step, in_memory(images, labels)),
+        "timm": (their_step, in_memory(images, labels)),
+        "loader": (their_step, from_loader(images, labels)),
+        "ours, affine": (our_step, in_memory(images, labels, affine=True)),
+        "loader, affine": (their_step, from_loader(images, labels, affine=True)),
     }
     speeds: dict[str, list[float]] = {name: [] for name in loops}
     for _ in range(ROUNDS + 1):
@@ -115,9 +137,27 @@ def main() -> None:
     # the first round warms up
     median = {name: statistics.median(values[1:]) for name, values in speeds.items()}
     print(f"{torch.get_num_threads()} threads, images a second, medians of {ROUNDS} rounds:")
-    for name, asked in (("ours", None), ("timm", 1.7), ("loader", 2.0)):
-        ratio = "" if asked is None else f"; ours is {median['ours'] / median[name]:.2f} times as fast (asked: {asked})"
-        print(f"  {name:7} {median[name]:6.0f}{ratio}")
+    for name, peer, asked in (
+        ("ours", None, 0),
+        ("timm", "ours", 1.7),
+        ("loader", "ours", 2.0),
+        ("ours, affine", None, 0),
+        ("loader, affine", "ours, affine", 2.0),
+    ):
+        ratio = f"; ours is {median[peer] / median[name]:.2f} times as fast (asked: {asked})" if peer else ""
+        print(f"  {name:15} {median[name]:6.0f}{ratio}")
+    print(f"  {'products alone':15} {products_alone(our_step, next(loops['ours'][1])):6.0f}")
+
+
+def products_alone(step: Callable[[Tensor, Tensor], float], batch: tuple[Tensor, Tensor]) -> float:
+    """Images a second if a step of ours took no longer than its linear layers and convolutions."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        for _ in range(STEPS):
+            step(*batch)
+    wanted = ("mkldnn::_linear_pointwise", "aten::mm", "aten::addmm", "aten::convolution_backward")
+    wanted += ("aten::mkldnn_convolution",)
+    spent = sum(event.self_cpu_time_total for event in profile.key_averages() if event.key in wanted)
+    return STEPS * BATCH / (spent / 1e6)
 
 
 if __name__ == "__main__":

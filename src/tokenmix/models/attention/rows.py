@@ -31,7 +31,7 @@ from tokenmix.models.attention.strips import (
     dots,
     gather,
     jit,
-    masked_keys,
+    mask_keys,
     pack,
     softmax,
     unpack,
@@ -39,6 +39,8 @@ from tokenmix.models.attention.strips import (
 
 _LOG2_E = math.log2(math.e)
 _ONE = np.float32(1)
+#: places of the parts in `qkv`; not plain integers, for which Numba would compile `pack` and `unpack` three times
+_QUERY, _KEY, _VALUE = np.int64(0), np.int64(1), np.int64(2)
 #: aimed number of positions in a strip: enough to fill the vectors, few enough to stay in the caches
 _STRIP = 128
 
@@ -49,7 +51,8 @@ def _forward(qkv, strip, taps, first_job, last_job, out, saved):  # type: ignore
     length, size = strip.length, strip.size
     queries = np.ones((depth + 1) * length, np.float32)
     queries[: depth * length] = 0
-    keys = masked_keys(depth + 1, height, width, strip)
+    keys = np.zeros((depth + 1) * length, np.float32)
+    mask_keys(keys, depth * length, height, width, strip)
     values = np.zeros(depth * length, np.float32)
     scores = np.zeros(taps.size * length, np.float32)
     sums = np.zeros(depth * size, np.float32)
@@ -59,20 +62,21 @@ def _forward(qkv, strip, taps, first_job, last_job, out, saved):  # type: ignore
     for job in range(first_job, last_job):
         head, first = job % heads, job // heads * strip.images
         present = min(strip.images, batch - first)
-        pack(qkv, first, present, 0, head, scale, queries, strip)
-        pack(qkv, first, present, 1, head, _ONE, keys, strip)
-        pack(qkv, first, present, 2, head, _ONE, values, strip)
+        pack(qkv, first, present, _QUERY, head, scale, queries, strip)
+        pack(qkv, first, present, _KEY, head, _ONE, keys, strip)
+        pack(qkv, first, present, _VALUE, head, _ONE, values, strip)
         dots(queries, keys, depth + 1, taps, scores, strip)
         softmax(scores, largest, inverses, strip)
         gather(scores, here, values, taps, depth, sums, strip)
         for at in range(0, depth * size, LANES):
             store(sums, at, mul(load(sums, at), load(inverses, at % size)))
-        unpack(sums, _ONE, out, first, present, 0, head, strip)
+        unpack(sums, _ONE, out, first, present, _QUERY, head, strip)
         for image in range(present):
             for y in range(height):
                 at = (image * strip.rows + y) * strip.stride
-                saved[0, first + image, head, y] = largest[at : at + width]
-                saved[1, first + image, head, y] = inverses[at : at + width]
+                for x in range(width):
+                    saved[0, first + image, head, y, x] = largest[at + x]
+                    saved[1, first + image, head, y, x] = inverses[at + x]
 
 
 @jit
@@ -84,7 +88,8 @@ def _backward(qkv, out, saved, gradient, strip, taps, first_job, last_job, resul
     queries = np.ones((depth + 2) * length, np.float32)
     queries[:mask], queries[appended:] = 0, 0
     keys = np.ones((depth + 2) * length, np.float32)
-    keys[:appended] = masked_keys(depth + 1, height, width, strip)
+    keys[:appended] = 0
+    mask_keys(keys, mask, height, width, strip)
     values = np.ones((depth + 1) * length, np.float32)
     values[:mask] = 0
     gradients = np.zeros((depth + 1) * length, np.float32)
@@ -99,16 +104,17 @@ def _backward(qkv, out, saved, gradient, strip, taps, first_job, last_job, resul
     for job in range(first_job, last_job):
         head, first = job % heads, job // heads * strip.images
         present = min(strip.images, batch - first)
-        pack(qkv, first, present, 0, head, np.float32(scale * _LOG2_E), queries, strip)
-        pack(qkv, first, present, 1, head, _ONE, keys, strip)
-        pack(qkv, first, present, 2, head, _ONE, values, strip)
-        pack(gradient, first, present, 0, head, _ONE, gradients, strip)
-        pack(out, first, present, 0, head, _ONE, outputs, strip)
+        pack(qkv, first, present, _QUERY, head, np.float32(scale * _LOG2_E), queries, strip)
+        pack(qkv, first, present, _KEY, head, _ONE, keys, strip)
+        pack(qkv, first, present, _VALUE, head, _ONE, values, strip)
+        pack(gradient, first, present, _QUERY, head, _ONE, gradients, strip)
+        pack(out, first, present, _QUERY, head, _ONE, outputs, strip)
         for image in range(present):
             for y in range(height):
                 at = strip.margin + (image * strip.rows + y) * strip.stride
-                queries[appended + at : appended + at + width] = -saved[0, first + image, head, y]
-                inverses[at : at + width] = saved[1, first + image, head, y]
+                for x in range(width):
+                    queries[appended + at + x] = -saved[0, first + image, head, y, x]
+                    inverses[at + x] = saved[1, first + image, head, y, x]
         for at in range(strip.margin, strip.margin + size, LANES):
             delta = zero()
             for d in range(depth):
@@ -123,12 +129,12 @@ def _backward(qkv, out, saved, gradient, strip, taps, first_job, last_job, resul
                 store(weights, t * length + at, weight)
                 store(changes, t * length + at, mul(weight, load(changes, t * length + at)))
         gather(changes, here, keys, taps, depth, sums, strip)
-        unpack(sums, scale, result, first, present, 0, head, strip)
+        unpack(sums, scale, result, first, present, _QUERY, head, strip)
         # a key gathers from the queries that see it: the same taps, backwards
         gather(changes, back, queries, back, depth, sums, strip)
-        unpack(sums, np.float32(1 / _LOG2_E), result, first, present, 1, head, strip)
+        unpack(sums, np.float32(1 / _LOG2_E), result, first, present, _KEY, head, strip)
         gather(weights, back, gradients, back, depth, sums, strip)
-        unpack(sums, _ONE, result, first, present, 2, head, strip)
+        unpack(sums, _ONE, result, first, present, _VALUE, head, strip)
 
 
 def forward(qkv: np.ndarray, reach: int, threads: int) -> tuple[np.ndarray, np.ndarray]:

@@ -149,13 +149,10 @@ def softmax(scores, largest, inverses, strip):  # type: ignore[no-untyped-def]
 
 
 @jit
-def masked_keys(planes, height, width, strip):  # type: ignore[no-untyped-def]
-    """Empty planes of keys; the last one is the mask."""
-    keys = np.zeros(planes * strip.length, np.float32)
-    mask = keys[(planes - 1) * strip.length :]
-    mask[:] = _MASKED
+def mask_keys(keys, plane, height, width, strip):  # type: ignore[no-untyped-def]
+    """Fill the plane of `keys` that starts at `plane`: 0 where a query is, else what no softmax sees."""
+    keys[plane : plane + strip.length] = _MASKED
     for image in range(strip.images):
         for y in range(height):
-            at = strip.margin + (image * strip.rows + y) * strip.stride
-            mask[at : at + width] = 0
-    return keys
+            at = plane + strip.margin + (image * strip.rows + y) * strip.stride
+            keys[at : at + width] = 0
