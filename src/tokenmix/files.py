@@ -56,10 +56,10 @@ def pretty_json(value: Any) -> str:
 def read_json(path: Path | str) -> Any:
     """Read a JSON file; raises UserError with the file's name and line when it is not JSON."""
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; run the pipeline that makes it first") from error
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as JSON ({error}); delete it so that it is made again") from error
 
 

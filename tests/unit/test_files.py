@@ -27,6 +27,13 @@ def test_writing_makes_folders_and_replaces_the_old_content(tmp_path: Path) -> N
     assert path.read_bytes() == b"new" and list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5000, b"\xff", b"", b"{"])
+def test_what_is_no_json_is_one_message(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"x\.json cannot be read as JSON"):
+        files.read_json(tmp_path / "x.json")
+
+
 def test_written_files_follow_the_users_mask(tmp_path: Path) -> None:
     script = "import os, sys; os.umask(0o027); from tokenmix.files import write_atomic; write_atomic(sys.argv[1], 'x')"
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "x")], check=True)

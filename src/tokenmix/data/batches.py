@@ -55,8 +55,11 @@ def open_prepared(folder: Path | str) -> Prepared:
 def _open_array(path: Path) -> np.ndarray:
     try:
         # copy-on-write: torch wants writable memory, and the file must stay as it is
-        return np.load(path, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError) as error:
+        array = np.lib.format.open_memmap(path, mode="c")
+        if not array.ndim:
+            raise ValueError("it holds a single number")
+        return array
+    except Exception as error:  # numpy parses the header as Python, which fails in many ways
         raise UserError(f"{path} cannot be read ({error}); delete its folder and prepare the data again") from error
 
 

@@ -1,13 +1,14 @@
 """One image file into a square uint8 array."""
 
 import io
-import struct
 
 import numpy as np
 from PIL import Image
 
-#: images above this are refused: a small file can claim any size
-MAXIMUM_PIXELS = 200_000_000
+#: the formats of the files that count as images; Pillow would also open some by starting other programs
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+#: images above this are refused: a small file can claim any size, and a narrow one grows when it is padded
+MAXIMUM_PIXELS, MAXIMUM_SIDE = 200_000_000, 20_000
 GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "F")
 
 
@@ -18,10 +19,10 @@ class BrokenImage(Exception):
 def open_image(data: bytes) -> Image.Image:
     """Read an image's header; raises BrokenImage."""
     try:
-        image = Image.open(io.BytesIO(data))
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Exception as error:  # on broken bytes Pillow's readers raise whatever their own code runs into
         raise BrokenImage("not an image that can be read") from error
-    if image.width * image.height > MAXIMUM_PIXELS:
+    if image.width * image.height > MAXIMUM_PIXELS or max(image.size) > MAXIMUM_SIDE:
         raise BrokenImage(f"{image.width} x {image.height} pixels, which is too large")
     return image
 
@@ -41,9 +42,11 @@ def square_pixels(data: bytes, size: int, channels: int) -> tuple[np.ndarray, bo
     grey = is_grey(image)
     try:
         image.load()
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+        image = _to_mode(image, "L" if channels == 1 else "RGB")
+    except BrokenImage:
+        raise
+    except Exception as error:  # as above
         raise BrokenImage(f"cannot be decoded ({error})") from error
-    image = _to_mode(image, "L" if channels == 1 else "RGB")
     side = max(image.size)
     if image.size != (side, side):
         square = Image.new(image.mode, (side, side))

@@ -1,6 +1,7 @@
 """Download over HTTP(S): resumed where the server allows it, retried with growing pauses, bounded in size."""
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import urllib3
 
 from tokenmix import __version__
 from tokenmix.errors import UserError
+from tokenmix.study.grammar import quote
 
 ATTEMPTS = 5
 #: seconds before the second attempt; doubled each time
@@ -21,6 +23,7 @@ LONGEST_PAUSE = 120.0
 TIMEOUT = (15, 60)  # to connect, and between two bytes
 BLOCK = 1 << 18
 MAXIMUM_REDIRECTS = 5
+LENGTH = re.compile(r"[0-9]{1,18}")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -65,8 +68,11 @@ def download(url: str, part: Path, limit: int) -> None:
 
 def check_address(url: str, origin: str) -> None:
     """Raise UserError unless `url` is https, or it and the first address, `origin`, are on this computer."""
-    parts = urlsplit(url)
-    local = parts.hostname in LOOPBACK and urlsplit(origin).hostname in LOOPBACK
+    try:
+        parts = urlsplit(url)
+        local = parts.hostname in LOOPBACK and urlsplit(origin).hostname in LOOPBACK
+    except ValueError as error:
+        raise UserError(f"{quote(url)} is no address ({error}); mend it where {quote(origin)} is written") from error
     if parts.scheme != "https" and not (parts.scheme == "http" and local):
         reached = "" if url == origin else f" (redirected from {origin})"
         raise UserError(f"{url}{reached} is not encrypted; only https is followed: use the file's https address")
@@ -103,11 +109,18 @@ def _open(session: requests.Session, url: str, have: int) -> requests.Response:
         headers["Range"] = f"bytes={have}-"
     address = url
     for _ in range(MAXIMUM_REDIRECTS + 1):
-        response = session.get(address, headers=headers, stream=True, timeout=TIMEOUT, allow_redirects=False)
-        if not response.is_redirect:
-            return response
-        response.close()
-        address = urljoin(address, response.headers["Location"])
+        try:
+            response = session.get(address, headers=headers, stream=True, timeout=TIMEOUT, allow_redirects=False)
+            if not response.is_redirect:
+                return response
+            response.close()
+            address = urljoin(address, response.headers["Location"])
+        except requests.RequestException:
+            raise
+        except ValueError as error:  # requests itself takes the next address apart
+            raise UserError(
+                f"{address} redirects to what is no address ({error}); use the file's own address"
+            ) from error
         check_address(address, url)
     raise UserError(f"{url} is redirected more than {MAXIMUM_REDIRECTS} times; use the file's own address")
 
@@ -123,7 +136,7 @@ def _wish(response: requests.Response) -> float | None:
 
 def _receive(response: requests.Response, part: Path, start: int, limit: int, url: str) -> None:
     length = response.headers.get("Content-Length", "")
-    total = start + int(length) if length.isdecimal() else None
+    total = start + int(length) if LENGTH.fullmatch(length) else None
     if total is not None and total > limit:
         raise ServerChangedFile(_too_large(url, total, limit))
     received = start

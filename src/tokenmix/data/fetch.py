@@ -1,17 +1,22 @@
 """Fetch one file: mirrors first, then the official address; verified before it gets its name."""
 
 import fcntl
+import glob
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from tokenmix.data.download import ServerChangedFile, download
 from tokenmix.errors import UserError
+from tokenmix.study.grammar import quote
 from tokenmix.study.manifest import DatasetEntry, Source
 
+#: a plain name: no path, nothing hidden, short enough that `.part` can follow
+FILE_NAME = re.compile(r"[^./\\\0-\x1f\x7f][^/\\\0-\x1f\x7f]{0,99}")
 #: an archive of unknown size may be this much larger than the pixels it holds
 OVERHEAD = 1.02
 #: an archive whose pixels are not known beforehand may have this many bytes
@@ -44,10 +49,13 @@ def fetch(
 
 
 def file_name(url: str) -> str:
-    """The file's name in an address, without its query; raises UserError where it has none."""
-    name = Path(unquote(urlsplit(url).path)).name
-    if name in ("", ".", ".."):
-        raise UserError(f"{url} names no file; give the address of the file itself")
+    """The file's name in an address, without its query; raises UserError where it has none that can be used."""
+    try:
+        name = PurePosixPath(unquote(urlsplit(url).path)).name
+    except ValueError as error:
+        raise UserError(f"{quote(url)} is no address ({error}); mend it in the manifest") from error
+    if not FILE_NAME.fullmatch(name):
+        raise UserError(f"{quote(url)} names no file that can be stored; give the address of the file itself")
     return name
 
 
@@ -75,10 +83,18 @@ def checksum(path: Path, algorithm: str) -> str:
         return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
+def expanded(folder: Path | str) -> Path:
+    """A folder as a person writes it, `~` as their home; raises UserError where that is nobody's."""
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{folder} cannot be found: {error}; write the whole path") from error
+
+
 def _in_mirrors(name: str, mirrors: Sequence[Path | str]) -> Iterator[Path]:
     named = os.environ.get("TOKENMIX_MIRRORS", "").split(os.pathsep)
     for folder in [*(entry for entry in named if entry), *mirrors]:
-        yield from sorted(Path(folder).expanduser().rglob(name))
+        yield from sorted(expanded(folder).rglob(glob.escape(name)))
 
 
 def _download_verified(source: Source, target: Path, limit: int) -> Path:

@@ -40,6 +40,12 @@ def find_images(root: Path) -> ImageFolder:
             )
     splits = [split for split in ("train", "val", "test") if (root / split).is_dir()]
     classes = tuple(sorted({folder.name for split in splits for folder in _folders(root / split)}))
+    unreadable = [name for name in classes if not name.isprintable()]
+    if unreadable:
+        raise UserError(
+            f"{', '.join(map(repr, unreadable))} in {root} cannot name a class; "
+            "rename these folders: UTF-8, no control characters"
+        )
     if len(classes) < 2:
         raise UserError(f"{len(classes)} class folders in {root}/train; a classification needs two or more")
     cases: dict[str, tuple[tuple[str, int], ...]] = {}
@@ -70,7 +76,8 @@ def folder_hash(files: Iterable[tuple[str, str]]) -> str:
     """SHA-256 over (path from the root, SHA-256 of the file) of all images, in the order of the paths."""
     digest = hashlib.sha256()
     for path, checksum in sorted(files):
-        digest.update(f"{checksum}  {path}\n".encode())
+        # a file's name need not be UTF-8
+        digest.update(f"{checksum}  ".encode() + path.encode("utf-8", "surrogateescape") + b"\n")
     return digest.hexdigest()
 
 

@@ -1,5 +1,7 @@
 """A tar archive of an image folder as a prepared data set: unpacked safely, then prepared like any folder."""
 
+import errno
+import lzma
 import shutil
 import tarfile
 import zlib
@@ -9,8 +11,21 @@ from tokenmix.data import prepare_folder
 from tokenmix.data.card import Facts
 from tokenmix.errors import UserError
 
-#: an archive may unpack to this many bytes and files at most
-MAXIMUM_BYTES, MAXIMUM_FILES = 64 << 30, 2_000_000
+#: an archive may unpack to this many bytes, and to this many files and folders, at most
+MAXIMUM_BYTES, MAXIMUM_MEMBERS = 64 << 30, 2_000_000
+#: a long name or other extended header, which tarfile reads whole
+MAXIMUM_HEADER = 1 << 20
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose extended headers are small: a compressed archive could announce one of any size."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Member":
+        member = super().frombuf(buf, encoding, errors)
+        if member.type not in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE) and member.size > MAXIMUM_HEADER:
+            raise tarfile.ReadError(f"a header of {member.size} bytes")
+        return member
 
 
 def prepare(source: Path | None, facts: Facts, into: Path) -> None:
@@ -30,11 +45,18 @@ def unpack(archive: Path, into: Path) -> None:
 
     Raises UserError for a damaged archive and for links, devices and paths that lead out of the folder.
     """
-    total = count = 0
+    total = count = files = 0
+    into.mkdir(parents=True, exist_ok=True)
     try:
         # a stream: members are checked and written one after another, the archive is read once
-        with tarfile.open(archive, "r|*") as tar:
+        with tarfile.open(archive, "r|*", tarinfo=_Member) as tar:
             for member in tar:
+                total, count = total + member.size, count + 1
+                if total > MAXIMUM_BYTES or count > MAXIMUM_MEMBERS:
+                    raise UserError(
+                        f"{archive} unpacks to more than {MAXIMUM_BYTES >> 30} GiB or {MAXIMUM_MEMBERS} files; "
+                        "this is no image archive"
+                    )
                 target = into / _safe_path(member.name, archive)
                 if member.isdir():
                     target.mkdir(parents=True, exist_ok=True)
@@ -45,19 +67,17 @@ def unpack(archive: Path, into: Path) -> None:
                         "and folders are unpacked: "
                         "get the archive from its official address"
                     )
-                total, count = total + member.size, count + 1
-                if total > MAXIMUM_BYTES or count > MAXIMUM_FILES:
-                    raise UserError(
-                        f"{archive} unpacks to more than {MAXIMUM_BYTES >> 30} GiB; this is no image archive"
-                    )
+                files += 1
                 target.parent.mkdir(parents=True, exist_ok=True)
                 content = tar.extractfile(member)
                 assert content is not None
                 with target.open("xb") as file:
                     shutil.copyfileobj(content, file, 1 << 20)
-    except (tarfile.TarError, EOFError, zlib.error, FileExistsError, NotADirectoryError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise  # the disk's fault, not the archive's
         raise UserError(f"{archive} is damaged ({error}); delete it so that it is fetched again") from error
-    if not count:
+    if not files:
         raise UserError(f"{archive} holds no files; delete it so that it is fetched again")
 
 

@@ -1,5 +1,7 @@
 """MedMNIST archives (one npz a size) as a prepared data set."""
 
+import lzma
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,6 +12,9 @@ import numpy as np
 from tokenmix.data.arrays import BLOCK_BYTES, ArrayFile, PixelStatistics
 from tokenmix.data.card import SPLITS, Facts, check_labels, write_card
 from tokenmix.errors import UserError
+
+#: bytes of the largest number type; numpy refuses longer headers than this
+WIDEST, LONGEST_HEADER = 16, 1 << 16
 
 
 def prepare(source: Path | None, facts: Facts, into: Path) -> None:
@@ -23,7 +28,7 @@ def prepare(source: Path | None, facts: Facts, into: Path) -> None:
     statistics = PixelStatistics(facts.channels)
     try:
         with zipfile.ZipFile(source) as archive:
-            _check_members(archive, source)
+            _check_members(archive, facts, source)
             for split in SPLITS:
                 where = f"{split}_labels in {source}"
                 labels[split] = check_labels(_read_small(archive, f"{split}_labels", source), facts, where)
@@ -34,26 +39,43 @@ def prepare(source: Path | None, facts: Facts, into: Path) -> None:
                     )
                 np.save(into / f"{split}_labels.npy", labels[split])
                 _copy_images(archive, split, source, facts, into, statistics if split == "train" else None)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, RuntimeError) as error:
+        # RuntimeError: encrypted, or packed in a way that zipfile does not know
         raise UserError(f"{source} is damaged ({error}); delete it so that it is fetched again") from error
     write_card(into, facts, labels, statistics)
 
 
-def _check_members(archive: zipfile.ZipFile, source: Path) -> None:
-    present = {name.removesuffix(".npy") for name in archive.namelist()}
-    wanted = [f"{split}_{part}" for split in SPLITS for part in ("images", "labels")]
-    missing = [name for name in wanted if name not in present]
+def _check_members(archive: zipfile.ZipFile, facts: Facts, source: Path) -> None:
+    """The six arrays are there, and none unpacks to more than its cases can need (zipfile reads no further)."""
+    present = {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
+    values = {"images": math.prod(facts.image_shape), "labels": len(facts.classes)}
+    largest = {
+        f"{split}_{part}": WIDEST * facts.splits[split] * number + LONGEST_HEADER
+        for split in SPLITS
+        for part, number in values.items()
+    }
+    missing = [name for name in largest if name not in present]
     if missing:
         raise UserError(
             f"{source} lacks {', '.join(missing)} (it holds {', '.join(sorted(present)) or 'nothing'}); "
             "use a file with training, validation and test split in MedMNIST's layout"
         )
+    for name, limit in largest.items():
+        size = archive.getinfo(f"{name}.npy").file_size
+        if size > limit:
+            raise UserError(
+                f"{name} in {source} would unpack to {size} bytes where {facts.name} needs {limit} at most; "
+                "check that the file belongs to this data set and size"
+            )
 
 
 def _read_header(stream: IO[bytes], name: str, source: Path) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran_order, dtype = read(stream)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran_order, dtype = read(stream)
+    except Exception as error:  # numpy parses the header as Python, which fails in many ways
+        raise ValueError(f"{name} has no header of an array: {error}") from error
     if dtype.hasobject or fortran_order:
         reason = "holds Python objects" if dtype.hasobject else "is stored in Fortran order"
         raise UserError(f"{name} in {source} {reason}; save it again as a plain C-ordered array")
@@ -63,6 +85,8 @@ def _read_header(stream: IO[bytes], name: str, source: Path) -> tuple[tuple[int,
 def _read_small(archive: zipfile.ZipFile, name: str, source: Path) -> np.ndarray:
     with archive.open(f"{name}.npy") as stream:
         shape, dtype = _read_header(stream, name, source)
+        if not shape:
+            raise UserError(f"{name} in {source} is a single number; check that the file belongs to this data set")
         return np.frombuffer(stream.read(), dtype=dtype).reshape(shape)
 
 
@@ -86,6 +110,8 @@ def _copy_images(
                 f"needs {allowed[-1]}; "
                 "check that the file belongs to this data set and size"
             )
+        if dtype != np.uint8 and not np.issubdtype(dtype, np.floating):
+            raise UserError(f"images of type {dtype} where uint8 is needed; {name} in {source}; convert them to 0..255")
         row_bytes = int(np.prod(facts.image_shape)) * dtype.itemsize
         rows = max(1, BLOCK_BYTES // row_bytes)
         with ArrayFile(into / f"{name}.npy", np.uint8, (count, *facts.image_shape)) as file:
@@ -113,11 +139,9 @@ def _read_exactly(stream: IO[bytes], count: int) -> bytearray:
 
 
 def _as_bytes(block: np.ndarray, where: str, first: int) -> np.ndarray:
-    """uint8 as it is; floating-point images in [0, 1] as 0..255; anything else is refused."""
+    """uint8 as it is; floating-point images in [0, 1] as 0..255."""
     if block.dtype == np.uint8:
         return block
-    if not np.issubdtype(block.dtype, np.floating):
-        raise UserError(f"images of type {block.dtype} where uint8 is needed; {where}; convert them to 0..255")
     bad = ~np.isfinite(block).reshape(len(block), -1).all(axis=1)
     if bad.any():
         raise UserError(

@@ -8,11 +8,13 @@ from typing import Any
 import yaml
 
 from tokenmix.data.decode import BrokenImage, is_grey, open_image
+from tokenmix.data.fetch import expanded
 from tokenmix.data.folder import ImageFolder, find_images, folder_hash, split_cases
 from tokenmix.data.prepare_folder import broken_message
 from tokenmix.errors import UserError
 from tokenmix.files import write_atomic
 from tokenmix.study.manifest import load_manifest
+from tokenmix.study.yaml_lines import plain
 
 #: how a validation split is carved where the folder has no test split
 CARVE = {"fraction": 0.1, "seed": 0}
@@ -24,7 +26,9 @@ def register(folder: Path, name: str | None, data_folder: Path) -> tuple[str, Pa
 
     The images stay where they are. Raises UserError for a wrong layout, unreadable images or a name in use.
     """
-    folder = folder.expanduser().resolve()
+    folder = expanded(folder).resolve()
+    if not str(folder).isprintable():
+        raise UserError(f"{str(folder)!r} cannot be registered; rename it: UTF-8, no control characters")
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; name the folder that holds train/ and val/")
     name = _checked_name(name or re.sub(r"[^a-z0-9]+", "_", folder.name.lower()).strip("_"))
@@ -89,4 +93,16 @@ def _entry(found: ImageFolder, name: str, channels: int, checksum: str) -> str:
     if carve:
         entry["carve"] = carve
     head = "# Written by `tokenmix data register`; title, licence and doi may be edited.\n"
-    return head + yaml.safe_dump(entry, sort_keys=False, allow_unicode=True)
+    return head + yaml.dump(entry, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes the texts that our reader would take for numbers, such as a class `08`."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if plain(text) == text else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _text)

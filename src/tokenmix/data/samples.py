@@ -21,8 +21,8 @@ def write_samples(folder: Path) -> None:
     Volumes show their middle slice; in a multi-label task a row shows cases that have the label.
     """
     card = read_json(folder / "card.json")
-    images = np.load(folder / "train_images.npy", mmap_mode="r")
-    labels = np.load(folder / "train_labels.npy", mmap_mode="r")[:SEARCH]
+    images = np.load(folder / "train_images.npy", mmap_mode="r", allow_pickle=False)
+    labels = np.load(folder / "train_labels.npy", mmap_mode="r", allow_pickle=False)[:SEARCH]
     classes = card["classes"]
     width = LABEL_WIDTH + PER_CLASS * (TILE + GAP) + GAP
     sheet = Image.new("RGB", (width, len(classes) * (TILE + GAP) + GAP), "white")

@@ -14,6 +14,9 @@ from tokenmix.errors import UserError
 from tokenmix.evaluation.metrics import Scorer
 from tokenmix.files import read_json
 
+#: bytes that the scores of one test split may unpack to
+LARGEST_ARRAY = 4 << 30
+
 
 @dataclass(frozen=True)
 class EvaluatedRun:
@@ -88,14 +91,22 @@ def load_runs(index_path: Path, dataset: str, table: str | None = None) -> Datas
 
 def check_attestation(attestation: Mapping[str, Any], plan: Mapping[str, Any], folder: Path) -> None:
     """Refuse a run.json that was not made from this plan: run, spec, data and code must be the same."""
-    hashes = attestation["hashes"]
-    pairs = {
-        "run": (attestation["run"], plan["run"]),
-        "data": (hashes["data"], plan["data"]["hash"]),
-        "code": (hashes["code"], plan["code"]["hash"]),
-    }
-    different = [name for name, (attested, planned) in pairs.items() if attested != planned]
-    different += _contradictions(attestation["spec"], plan["spec"])
+    try:
+        hashes = attestation["hashes"]
+        pairs = {
+            "run": (attestation["run"], plan["run"]),
+            "data": (hashes["data"], plan["data"]["hash"]),
+            "code": (hashes["code"], plan["code"]["hash"]),
+        }
+        different = [name for name, (attested, planned) in pairs.items() if attested != planned]
+        different += _contradictions(attestation["spec"], plan["spec"])
+        different += [name for name in ("status", "mark") if not isinstance(attestation[name], str)]
+        different += [] if isinstance(attestation["outputs"], Mapping) else ["outputs"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"run.json or its plan is not complete ({error!r}); {folder}; "
+            "remove that folder so that the run is trained again"
+        ) from error
     if different:
         raise UserError(
             f"run.json was not made from the plan: {', '.join(different)} differ; {folder}; "
@@ -129,10 +140,20 @@ def read_predictions(path: Path, attestation: Mapping[str, Any]) -> tuple[np.nda
     if sha256(content).hexdigest() != attestation["outputs"].get(path.name):
         raise _broken(path, "it is not the file that run.json attests")
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return arrays["test_scores"], arrays["test_labels"]
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            scores, labels = (_array(archive, f"{name}.npy") for name in ("test_scores", "test_labels"))
+    except Exception as error:  # zipfile and numpy fail in many ways, depending on which byte is wrong
         raise _broken(path, f"test_scores and test_labels cannot be read ({error})") from error
+    if not np.issubdtype(scores.dtype, np.floating) or not np.issubdtype(labels.dtype, np.integer):
+        raise _broken(path, f"scores are of type {scores.dtype} and labels of type {labels.dtype}")
+    return scores, labels
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    if archive.getinfo(name).file_size > LARGEST_ARRAY:
+        raise ValueError(f"{name} would unpack to more than {LARGEST_ARRAY} bytes")
+    with archive.open(name) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
 
 
 def _broken(path: Path, what: str) -> UserError:

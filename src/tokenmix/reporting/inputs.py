@@ -1,24 +1,42 @@
 """What reporting reads: the study's index and the files of the stages before it, as typed records."""
 
 import csv
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
-from tokenmix.reporting.records import Cell, CellKey, Pair, Table, cell_of_row
+from tokenmix.reporting.records import Cell, CellKey, Pair, Table, cell_of_row, pair_of_row
+
+Record = TypeVar("Record")
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header; raises UserError where it is missing."""
+    """The rows of a CSV file with a header; raises UserError where it is missing or its rows differ in length."""
     try:
-        with path.open(newline="") as file:
-            return list(csv.DictReader(file))
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; run the pipeline that makes it first") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read as CSV ({error}); delete it so that it is made again") from error
+    if any(None in row or None in row.values() for row in rows):
+        raise UserError(f"{path} has rows of different length; delete it so that it is made again")
+    return rows
+
+
+def parsed(path: Path, rows: Sequence[dict[str, str]], record: Callable[[dict[str, str]], Record]) -> list[Record]:
+    """The record of each row of a file; raises UserError where a column is missing or no number."""
+    try:
+        return [record(row) for row in rows]
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"{path} has other columns than expected ({error}); delete it so that it is made again"
+        ) from error
 
 
 @dataclass
@@ -32,10 +50,21 @@ class Study:
     _pairs: dict[str, dict[tuple[str, str, str, str], Pair]] = field(default_factory=dict, repr=False)
     _runs: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
+    def energy(self) -> float | None:
+        """Joules that all attempts at the runs drew, as their benchmarks say; None where no device told."""
+        told = []
+        for run in self.index["runs"]:
+            path = self.results / "benchmarks" / "train" / f"{run}.jsonl"
+            lines = path.read_text().splitlines() if path.is_file() else []
+            told += [json.loads(line).get("energy_joules") for line in lines]
+        known = [joules for joules in told if joules is not None]
+        return sum(known) if known else None
+
     @classmethod
     def open(cls, path: Path) -> "Study":
         """Read the index `<results>/plan/<study>.<hash8>.json`; raises UserError where it is none."""
         index = read_json(path)
+        index = index if isinstance(index, dict) else {}
         missing = [name for name in ("study", "results", "runs", "datasets", "tables") if name not in index]
         if missing:
             raise UserError(f"{path} is no study index: no {', '.join(missing)}; give the index that the plan wrote")
@@ -113,7 +142,7 @@ class Study:
         """The cells of one table, in the order of its files."""
         if table.name not in self._cells:
             self._cells[table.name] = dict(
-                cell_of_row(row) for dataset in table.datasets for row in self._metrics(table, dataset, "cells")
+                cell for dataset in table.datasets for cell in self._metrics(table, dataset, "cells", cell_of_row)
             )
         return self._cells[table.name]
 
@@ -131,21 +160,22 @@ class Study:
         if table.name not in self._pairs:
             pairs = self._pairs[table.name] = {}
             for dataset in table.datasets:
-                for row in self._metrics(table, dataset, "pairs"):
-                    numbers = (float(row["difference"]), float(row["low"]), float(row["high"]))
-                    difference, low, high = numbers
-                    a, b = row["model_a"], row["model_b"]
-                    pairs[dataset, row["metric"], a, b] = Pair(difference, low, high)
-                    pairs[dataset, row["metric"], b, a] = Pair(-difference, -high, -low)
+                for metric, a, b, pair in self._metrics(table, dataset, "pairs", pair_of_row):
+                    pairs[dataset, metric, a, b] = pair
+                    pairs[dataset, metric, b, a] = Pair(-pair.difference, -pair.high, -pair.low)
         return self._pairs[table.name]
 
     def seed_values(self, table: Table, dataset: str, metric: str) -> dict[str, float]:
         """Run -> its own value on the test split."""
-        rows = read_rows(self.folder / "metrics" / table.name / f"{dataset}.csv")
-        return {row["run"]: float(row["value"]) for row in rows if row["metric"] == metric}
+        path = self.folder / "metrics" / table.name / f"{dataset}.csv"
+        rows = parsed(path, read_rows(path), lambda row: (row["metric"], row["run"], float(row["value"])))
+        return {run: value for name, run, value in rows if name == metric}
 
-    def _metrics(self, table: Table, dataset: str, kind: str) -> list[dict[str, str]]:
-        return read_rows(self.folder / "metrics" / table.name / f"{dataset}.{kind}.csv")
+    def _metrics(
+        self, table: Table, dataset: str, kind: str, record: Callable[[dict[str, str]], Record]
+    ) -> list[Record]:
+        path = self.folder / "metrics" / table.name / f"{dataset}.{kind}.csv"
+        return parsed(path, read_rows(path), record)
 
     def runs_of(self, table: Table, dataset: str, model: str | None = None) -> list[str]:
         """The runs behind one column group of a table, or behind one of its cells."""

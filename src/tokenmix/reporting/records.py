@@ -73,6 +73,12 @@ def cell_of_row(row: dict[str, str]) -> tuple[CellKey, Cell]:
     return (cell.dataset, cell.model, cell.init, cell.metric), cell
 
 
+def pair_of_row(row: dict[str, str]) -> tuple[str, str, str, Pair]:
+    """A row of a `.pairs.csv` file: metric, both models, their difference."""
+    pair = Pair(float(row["difference"]), float(row["low"]), float(row["high"]))
+    return row["metric"], row["model_a"], row["model_b"], pair
+
+
 def is_number(value: float) -> bool:
     """Whether a value can be printed: neither missing nor infinite."""
     return math.isfinite(value)

@@ -29,6 +29,15 @@ class Value:
     runs: tuple[str, ...] = ()
     config: str = ""
 
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> "Value":
+        """A value from its JSON; raises KeyError or TypeError where that is none."""
+        value = cls(**{**entry, "runs": tuple(entry["runs"])})
+        texts = (value.text, value.line, value.how, value.rule, value.unit, value.config, *value.runs)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(value.n, int | None):
+            raise TypeError("a field has the wrong type")
+        return value
+
 
 class Registry:
     """Values by key, in the order in which they were added."""
@@ -38,9 +47,12 @@ class Registry:
 
     @classmethod
     def read(cls, path: Path) -> "Registry":
-        """The registry that `write` wrote (`values.json`)."""
-        entries = read_json(path)
-        return cls({key: Value(**{**entry, "runs": tuple(entry["runs"])}) for key, entry in entries.items()})
+        """The registry that `write` wrote (`values.json`); raises UserError where it is none."""
+        try:
+            entries = {key: Value.read(entry) for key, entry in read_json(path).items()}
+        except (AttributeError, KeyError, TypeError) as error:
+            raise UserError(f"{path} holds no values ({error}); delete it so that it is made again") from error
+        return cls(entries)
 
     def add(self, key: str, value: Value) -> None:
         """Add a value; a key that exists already is a mistake in the program (KeyError)."""

@@ -4,6 +4,7 @@ They read the merged, not yet typed config and skip what has a wrong type, so th
 same report as pydantic's.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ Finding = tuple[Place, str]
 
 def check(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_folder: Path) -> list[Finding]:
     """Every mistake of names and of values that only together are wrong, with its place."""
-    return [*_datasets(raw, manifest), *_tables(raw, mixer_folder), *_training(raw), *_repeated(raw)]
+    found = (_datasets(raw, manifest), _tables(raw, mixer_folder), _training(raw), _repeated(raw), _folders(raw))
+    return list(itertools.chain.from_iterable(found))
 
 
 def entries(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -114,7 +116,8 @@ def _rates(training: dict[str, Any], written: dict[str, Any], place: Place) -> I
     for key, default in (("warmup_lr", Training().warmup_lr), ("min_lr", Training().min_lr)):
         rate = training.get(key, default)
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (rate, peak))
-        if numbers and rate > peak and {key, "lr"} & written.keys():
+        # what is out of its own range is told by the types
+        if numbers and 0 < peak < rate <= 10 and {key, "lr"} & written.keys():
             yield (
                 (*place, key if key in written else "lr"),
                 f"{key} ({rate:g}) is above lr ({peak:g}); lower it",
@@ -130,9 +133,36 @@ def _repeated(raw: Mapping[str, Any]) -> Iterator[Finding]:
         if isinstance(kernels, dict):
             lists += [((*place, "mixers", mixer), value) for mixer, value in kernels.items()]
     for place, values in lists:
+        seen = set()
         for i, value in enumerate(_list(values)):
-            if value in values[:i]:
+            if isinstance(value, list | dict):
+                continue
+            if value in seen:
                 yield (*place, i), f"{quote(value)} stands here twice; remove one of them"
+            seen.add(value)
+
+
+def _folders(raw: Mapping[str, Any]) -> Iterator[Finding]:
+    """Folders whose names others would misread: Snakemake (braces), search paths (`:`), commands (`-` in front).
+
+    Rules quote for the shell, but executors put a rule's command between quotation marks of their own, where `$`,
+    back-ticks and back-slashes keep their meaning.
+    """
+    data = raw.get("data")
+    data = data if isinstance(data, dict) else {}
+    folders: list[tuple[Place, Any]] = [(("results",), raw.get("results")), (("data", "folder"), data.get("folder"))]
+    mirrors = [(("data", "mirrors", i), folder) for i, folder in enumerate(_list(data.get("mirrors")))]
+    for place, folder in [*folders, *mirrors]:
+        if not isinstance(folder, str):
+            continue
+        if not folder.isprintable() or set(folder) & set('{}:$`"\\'):
+            text = "a folder's path has no braces, colons, dollars, back-ticks, back-slashes, double quotes, line ends"
+            yield place, f"{quote(folder)} cannot be used: {text}"
+        elif folder.startswith(("-", "~")) and (folder[0] == "-" or "mirrors" not in place):
+            yield (
+                place,
+                f"{quote(folder)} cannot be used: `{folder[0]}` may not stand in front; write ./ or the whole path",
+            )
 
 
 def _list(value: Any) -> list[Any]:

@@ -1,5 +1,6 @@
 """Read config.yaml, the study's overlay and the command line into one typed `Config`."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ OVERLAYS = Path("workflow") / "studies"
 COMMAND_LINE = "command line"
 #: The study without an overlay.
 FULL = "full"
+#: A study's name stands in the names of files, rules and logs.
+STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+#: Folders of `results` that all studies share; a study's own folder lies beside them.
+RESULT_FOLDERS = ("benchmarks", "code", "packed", "plan", "runs", "store")
 
 
 def studies(root: Path) -> list[str]:
@@ -61,6 +66,9 @@ def load_config(
     known = base.readable or where == COMMAND_LINE
     if known and name not in studies(root) and ("study",) not in mistyped:
         findings.append((("study",), f"unknown study {quote(name)}{nearest(str(name), studies(root))}"))
+    elif known and isinstance(name, str) and (not STUDY_NAME.fullmatch(name) or name in RESULT_FOLDERS):
+        text = f"{quote(name)} cannot name a study; rename its file: letters, digits, `_` and `-`, at most 60"
+        findings.append((("study",), f"{text}, none of {', '.join(RESULT_FOLDERS)}"))
     if all(layer.readable for layer in layers):
         # names of one file may lie in the other, so a file that cannot be read would make them look wrong
         try:
@@ -122,8 +130,9 @@ def _lay(
             # a section that only holds comments says nothing
             _lay(layer, new or {}, here, below[key], lines)
             continue
-        for old in [old for old in lines if old[: len(here)] == here]:
-            del lines[old]
+        if key in below:
+            for old in [old for old in lines if old[: len(here)] == here]:
+                del lines[old]
         if isinstance(new, Mapping):
             below[key], lines[here] = {}, layer.where(here)
             _lay(layer, new, here, below[key], lines)

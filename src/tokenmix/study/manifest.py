@@ -99,7 +99,7 @@ def load_manifest(data_folder: Path | str | None = None, manifest: Path = MANIFE
     for name, value in document.value.items():
         _add(entries, str(name), value, document, (name,), problems)
     registered = Path(data_folder) / "registered" if data_folder is not None else None
-    for path in sorted(registered.glob("*.yaml")) if registered else []:
+    for path in _yaml_files(registered, problems) if registered else []:
         own = read_yaml(path, str(path))
         problems += own.problems
         if path.stem in document.value:
@@ -108,6 +108,14 @@ def load_manifest(data_folder: Path | str | None = None, manifest: Path = MANIFE
             _add(entries, path.stem, own.value, own, (), problems)
     raise_problems("the list of data sets", problems)
     return entries
+
+
+def _yaml_files(folder: Path, problems: list[Problem]) -> list[Path]:
+    try:
+        return sorted(folder.glob("*.yaml"))
+    except (OSError, ValueError) as error:
+        problems.append(Problem(str(folder), f"cannot be searched ({error}); choose another data.folder"))
+        return []
 
 
 def _add(

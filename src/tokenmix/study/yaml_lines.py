@@ -2,7 +2,7 @@
 
 Scalars follow the core schema of YAML 1.2: `1e-3` is a number (YAML 1.1 makes it a string), `yes`, `on` and
 `2020-01-01` are strings, numbers have no underscores and no base 60. Tags, merge keys and keys written twice
-are refused.
+are refused, and so is a file that is too deep or too large, with its aliases followed.
 """
 
 import re
@@ -17,6 +17,11 @@ from tokenmix.study.problems import Problem
 #: A place in a document: keys and positions from the root.
 Place = tuple[str | int, ...]
 
+#: Levels of mappings and lists inside each other; libyaml's composer overflows the stack far above.
+DEEPEST = 64
+#: Keys and values of one file, counted again for each alias: a few lines of aliases can stand for billions.
+MOST_VALUES = 50_000
+
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -26,6 +31,14 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,1000}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _DEFAULT_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")}
+
+
+class _TooMuch(Exception):
+    """The file is deeper or larger than a file written by hand."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(reason)
+        self.line = line
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -55,7 +68,12 @@ def read_yaml(path: Path, name: str) -> Document:
     """Read a YAML file whose root is a mapping; `name` stands for it in messages. Content never raises."""
     document = Document(name)
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
+        _check_depth(text)
+        node = yaml.compose(text, Loader=_Loader)
+        if isinstance(node, yaml.MappingNode):
+            document.value = _construct(node, (), document, frozenset())
+            return document
     except OSError as error:
         document.readable = False
         document.problems.append(Problem(name, f"cannot be read ({error.strerror}); restore the file"))
@@ -64,24 +82,41 @@ def read_yaml(path: Path, name: str) -> Document:
         document.readable = False
         document.problems.append(Problem(name, f"is not UTF-8 text (byte {error.start}); save it as UTF-8"))
         return document
-    except (yaml.YAMLError, RecursionError) as error:
+    except _TooMuch as error:
+        document.readable = False
+        document.problems.append(Problem(f"{name}:{error.line}", f"{error}; write less"))
+        return document
+    except yaml.YAMLError as error:
         document.readable = False
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         where = f"{name}:{mark.line + 1}" if mark else name
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or type(error).__name__
         document.problems.append(Problem(where, f"is not valid YAML: {reason}; mend that line or the one above"))
         return document
-    if isinstance(node, yaml.MappingNode):
-        document.value = _construct(node, (), document, frozenset())
-    elif node is not None and not (isinstance(node, yaml.ScalarNode) and _scalar(node) is None):
+    if node is not None and not (isinstance(node, yaml.ScalarNode) and _scalar(node) is None):
         document.readable = False
         document.problems.append(Problem(f"{name}:{node.start_mark.line + 1}", "must be a mapping: `key: value`"))
     return document
 
 
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                line = 1 + (event.start_mark.line if event.start_mark else 0)
+                raise _TooMuch(line, f"more than {DEEPEST} levels stand inside each other here")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
 def _construct(node: yaml.Node, place: Place, document: Document, around: frozenset[int]) -> Any:
     line = node.start_mark.line + 1
     document.lines.setdefault(place, line)
+    # aliases nest without depth in the text: the place counts the levels that are really there
+    if len(place) > DEEPEST or len(document.lines) > MOST_VALUES:
+        raise _TooMuch(line, f"more than {DEEPEST} levels or {MOST_VALUES} values, with aliases followed")
     if id(node) in around:
         document.problems.append(Problem(f"{document.name}:{line}", "an alias stands inside what it names"))
         return None

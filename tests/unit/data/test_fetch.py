@@ -143,6 +143,50 @@ def test_a_redirect_to_an_unencrypted_address_is_refused(tmp_path: Path, target:
             fetch.fetch(entry(server.url), 8, tmp_path)
 
 
+@pytest.mark.parametrize("target", ["https://[", "https://a]b/x", "//[::1/x"])
+def test_a_redirect_to_no_address_is_refused(tmp_path: Path, target: str, waits: list[float]) -> None:
+    with serve(CONTENT) as server:
+        server.answers = [f"redirect:{target}"]
+        with pytest.raises(UserError, match="is no address"):
+            fetch.fetch(entry(server.url), 8, tmp_path)
+    assert waits == []
+
+
+@pytest.mark.parametrize(
+    "name", ["%00", "a%2f..%2f..", "%2e%2e", ".hidden", "a%0ab", "x" * 300, "a%5cb", ""]
+)  # what stands in the address, unquoted
+def test_an_address_whose_file_cannot_be_stored_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="names no file"):
+        fetch.fetch(entry(f"https://example.org/{name}"), 8, tmp_path / "cache", [tmp_path])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is no address"):
+        fetch.fetch(entry("https://[/data.bin"), 8, tmp_path)
+
+
+def test_a_file_s_name_is_no_pattern_in_a_mirror(tmp_path: Path) -> None:
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "data.bin").write_bytes(CONTENT)
+    with pytest.raises(UserError, match="not on this machine"):
+        fetch.fetch(entry("https://example.org/*.bin"), 8, tmp_path / "cache", [tmp_path / "mirror"], offline=True)
+
+
+def test_a_mirror_in_nobody_s_home_is_one_message(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="write the whole path"):
+        fetch.fetch(entry("https://example.org/data.bin"), 8, tmp_path, ["~nobody_has_this_name/x"], offline=True)
+
+
+def test_a_file_that_is_larger_than_announced_is_cut_off_while_it_comes(tmp_path: Path) -> None:
+    with serve(b"x" * (64 << 20)) as server:
+        server.announce = False
+        with pytest.raises(UserError, match="at most 1000"):
+            fetch.fetch(entry(server.url, bytes=1000), 8, tmp_path)
+        assert len(server.requests) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_official_address_cannot_send_us_to_this_computer() -> None:
     with pytest.raises(UserError, match="only https"):
         download.check_address("http://127.0.0.1/x", origin="https://example.org/x")

@@ -1,7 +1,10 @@
 """Folders of images and archives of them: layout, carving, padding, broken images, paths that escape."""
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import re
 import tarfile
 from collections.abc import Callable
@@ -15,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tokenmix.data import decode
+from tokenmix.data import decode, prepare_imagefolder_archive
 from tokenmix.data.card import Facts
 from tokenmix.data.folder import carve_mask
 from tokenmix.data.prepare_imagefolder_archive import unpack
@@ -144,6 +147,18 @@ def test_every_common_kind_of_picture_is_understood() -> None:
     assert decode.square_pixels(png(unit, "TIFF"), 8, 3)[0][0, 0].tolist() == [128, 128, 128]
 
 
+def test_formats_that_start_other_programs_are_not_opened() -> None:
+    # Pillow hands EPS to Ghostscript, whatever the file is called
+    with pytest.raises(decode.BrokenImage, match="not an image that can be read"):
+        decode.square_pixels(png(Image.new("RGB", (8, 8)), "EPS"), 8, 3)
+
+
+@pytest.mark.parametrize("size", [(60_000, 1), (1, 20_001)])
+def test_a_narrow_picture_is_not_padded_to_gigabytes(size: tuple[int, int]) -> None:
+    with pytest.raises(decode.BrokenImage, match="too large"):
+        decode.square_pixels(png(Image.new("L", size)), 8, 1)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, 7.0])
 def test_floating_point_pictures_without_meaning_are_refused(value: float) -> None:
     pixels = np.zeros((8, 8), dtype=np.float32)
@@ -258,6 +273,23 @@ def test_names_in_use_or_unfit_are_refused(tmp_path: Path) -> None:
         register(root, "../mine", tmp_path / "data")
 
 
+def test_classes_that_look_like_numbers_stay_words(tmp_path: Path) -> None:
+    names = ("07", "08", "1e3", "null", "true", "~")
+    root = image_folder(tmp_path / "odd", {"train": 2, "val": 1, "test": 1}, names)
+    name, _ = register(root, None, tmp_path / "data")
+    assert load_manifest(tmp_path / "data")[name].classes == sorted(names)
+    assert "- cat\n" in register(image_folder(tmp_path / "even"), None, tmp_path / "data")[1].read_text()
+
+
+def test_files_whose_names_are_no_utf8_are_read(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "odd", {"train": 2, "val": 1, "test": 1})
+    image = root / "train" / "cat" / "000.png"
+    image.rename(image.with_name(b"\xff.png".decode("utf-8", "surrogateescape")))
+    name, _ = register(root, None, tmp_path / "data")
+    publish("folder", root, facts_of(name, tmp_path / "data"), tmp_path / "out")
+    assert card_of(tmp_path / "out")["n"]["train"] > 0
+
+
 def test_a_broken_image_is_named_when_registering(tmp_path: Path) -> None:
     root = image_folder(tmp_path / "images")
     (root / "train/cat/x.png").write_bytes(b"no picture")
@@ -329,6 +361,39 @@ def test_archives_stay_in_their_folder_and_hold_plain_files(tmp_path: Path, bad:
     with pytest.raises(UserError):
         publish("imagefolder_archive", path, about(), tmp_path / "out")
     assert sorted(item.name for item in tmp_path.iterdir()) == ["a.tar", "into"]
+
+
+def test_an_archive_cannot_announce_a_header_of_any_size(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("long")
+    header.type, header.size = tarfile.XHDTYPE, 1 << 30
+    with gzip.open(tmp_path / "bad.tar.gz", "wb") as file:
+        file.write(header.tobuf(tarfile.USTAR_FORMAT))
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    with pytest.raises(UserError, match="a header of 1073741824 bytes"):
+        unpack(tmp_path / "bad.tar.gz", tmp_path / "out")
+
+
+def test_an_archive_of_folders_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare_imagefolder_archive, "MAXIMUM_MEMBERS", 5)
+    with tarfile.open(tmp_path / "bad.tar", "w") as tar:
+        for number in range(9):
+            tar.addfile(member(f"train/{number}", tarfile.DIRTYPE))
+    with pytest.raises(UserError, match="or 5 files"):
+        unpack(tmp_path / "bad.tar", tmp_path / "out")
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
+def test_a_packed_archive_that_is_damaged_is_refused(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    root = image_folder(tmp_path / "pets")
+    with tarfile.open(tmp_path / "whole.tar", "w") as tar:
+        tar.add(root, "pets")
+    content = bytearray(pack((tmp_path / "whole.tar").read_bytes()))
+    middle = len(content) // 2
+    content[middle : middle + 64] = bytes(byte ^ 255 for byte in content[middle : middle + 64])
+    (tmp_path / "bad.tar").write_bytes(content)
+    with pytest.raises(UserError, match=r"bad\.tar is damaged"):
+        unpack(tmp_path / "bad.tar", tmp_path / "out")
 
 
 def test_imagewoof_subset_is_padded_as_meant(tmp_path: Path, real_data: Path) -> None:

@@ -121,6 +121,8 @@ BAD: dict[str, tuple[Callable[[Arrays], object], str]] = {
     "label too high": (lambda a: a["test_labels"].__setitem__((2, 0), 3), "label 3 of case 2 is out of"),
     "labels as matrix": (lambda a: a.update(test_labels=np.zeros((7, 3), int)), "labels of shape (7, 3)"),
     "labels as text": (lambda a: a.update(test_labels=np.full((7, 1), "cat")), "labels of type"),
+    "no axis": (lambda a: a.update(val_labels=np.array(3)), "is a single number"),
+    "type of no width": (lambda a: a.update(val_images=np.zeros((5, 8, 8), "V0")), "images of type |V0"),
     "16 bits": (lambda a: a.update(val_images=a["val_images"].astype(np.uint16)), "images of type uint16"),
     "NaN": (_nan, "NaN or infinite pixels in image 3"),
     "0..255 as float": (lambda a: a.update(val_images=a["val_images"] * 1.0), "scale floating-point images"),
@@ -141,6 +143,34 @@ def test_an_unfit_archive_is_one_message_and_leaves_nothing(tmp_path: Path, case
         prepared(tmp_path, facts(), arrays)
     assert "tiny.npz" in str(problem.value)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.npz"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"{", b"(" * 9000, b"-" * 9000 + b"1", b"{[]: 1}", b"{1: 2, 'a': 3, 'b': 4}", b"\xff"],
+    ids=["cut", "deep", "signs", "unhashable", "mixed keys", "no text"],
+)
+@pytest.mark.parametrize("version", [1, 2, 9])
+def test_a_header_that_is_none_is_one_message(tmp_path: Path, header: bytes, version: int) -> None:
+    write_npz(tmp_path / "whole.npz", medmnist_arrays(facts()))
+    size = len(header).to_bytes(2 if version == 1 else 4, "little")
+    with zipfile.ZipFile(tmp_path / "whole.npz") as whole, zipfile.ZipFile(tmp_path / "bad.npz", "w") as bad:
+        for name in whole.namelist():
+            damaged = b"\x93NUMPY%c\0" % version + size + header
+            bad.writestr(name, damaged if name == "val_labels.npy" else whole.read(name))
+    with pytest.raises(UserError, match="val_labels has no header of an array"):
+        publish("medmnist", tmp_path / "bad.npz", facts(), tmp_path / "out")
+
+
+@pytest.mark.parametrize(("offset", "value"), [(8, 1), (10, 97)], ids=["encrypted", "unknown compression"])
+def test_an_archive_packed_in_an_unknown_way_is_one_message(tmp_path: Path, offset: int, value: int) -> None:
+    path = write_npz(tmp_path / "bad.npz", medmnist_arrays(facts()))
+    content = bytearray(path.read_bytes())
+    for entry in re.finditer(re.escape(b"PK\x01\x02"), bytes(content)):  # the directory at the end
+        content[entry.start() + offset] = value
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="is damaged"):
+        publish("medmnist", path, facts(), tmp_path / "out")
 
 
 def test_negative_labels_are_refused(tmp_path: Path) -> None:

@@ -215,9 +215,26 @@ def _truncated_before_attested(study: Study) -> None:
     study.attest(NAME, lambda attestation: attestation["outputs"].update({path.name: digest}))
 
 
+def _one_array(study: Study) -> None:
+    path = study.folder(NAME) / "predictions.npz"
+    with path.open("wb") as file:
+        np.save(file, study.scores[NAME])
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    study.attest(NAME, lambda attestation: attestation["outputs"].update({path.name: digest}))
+
+
+def _texts(study: Study) -> None:
+    study.predict(NAME, study.scores[NAME].astype(str), study.labels)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
+        (_one_array, "cannot be read"),
+        (_texts, "scores are of type <U32"),
+        (lambda s: s.attest(NAME, lambda a: a.pop("hashes")), "is not complete"),
+        (lambda s: s.attest(NAME, lambda a: a.update(spec=3)), "is not complete"),
+        (lambda s: s.attest(NAME, lambda a: a.update(outputs=[])), "outputs differ"),
         (_other_cases, "did not predict the same test cases"),
         (_other_labels, "did not predict the same test cases"),
         (_not_finite, "1 of 90 cases have scores that are not finite"),

@@ -111,6 +111,33 @@ def test_a_missing_file_is_one_message(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "content", ["[]", "3", '{"a": 3}', '{"a": {}}', '{"a": {"runs": 3}}', '{"a": {"runs": [], "no_field": 1}}']
+)
+def test_a_file_that_holds_no_values_is_one_message(tmp_path: Path, content: str) -> None:
+    (tmp_path / "values.json").write_text(content)
+    with pytest.raises(UserError, match=r"values\.json holds no values"):
+        Registry.read(tmp_path / "values.json")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"metric", b"metrc", "other columns than expected .'metric'"),
+        (b"\n", b"\nx,y\n", "rows of different length"),
+        (b"0.", b"O.", "could not convert string to float"),
+        (b"metric", b"\xff", "cannot be read as CSV"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["cells", "pairs"])
+def test_damaged_metrics_are_one_message(tmp_path: Path, kind: str, old: bytes, new: bytes, message: str) -> None:
+    path = make_study(tmp_path)
+    file = tmp_path / f"results/fake/metrics/classification_4t/pneumoniamnist-28.{kind}.csv"
+    file.write_bytes(file.read_bytes().replace(old, new, 1))
+    with pytest.raises(UserError, match=rf"pneumoniamnist-28\.{kind}\.csv.*{message}"):
+        values.build(open_index(path))
+
+
+@pytest.mark.parametrize(
     ("number", "text"),
     [(1_834_000_000, "1.83 G"), (11_402_176, "11.4 M"), (999_900, "1.00 M"), (512, "512"), (0, "0")],
 )

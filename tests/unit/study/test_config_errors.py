@@ -1,5 +1,6 @@
 """Mistakes in a study's config: all at once, each with its place, the nearest word and what is allowed."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,13 @@ tables:
     datasets: [breastmnist]
     mixers: {pooling: [3]}
 """
+
+
+#: each line holds the one before nine times; each line holds the one before once
+LAUGHS = b"a0: &a0 [1]\n" + b"".join(
+    b"a%d: &a%d [%s]\n" % (i, i, b",".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 30)
+)
+CHAIN = b"a0: &a0 [1]\n" + b"".join(b"a%d: &a%d [*a%d]\n" % (i, i, i - 1) for i in range(1, 200))
 
 
 @pytest.fixture
@@ -171,6 +179,11 @@ def test_a_file_that_is_not_yaml_does_not_hide_the_other_files_mistakes(project:
         (b"? [1]\n: 2\n", ["config.yaml:1: a key must be a word"]),
         (b"3: 4\n", ["config.yaml:1: 3: unknown key"]),
         (b"", ["at least one table", "at least one data set"]),
+        pytest.param(b"a: " + b"[" * 300_000, ["config.yaml:1: more than 64 levels"], id="deep lists"),
+        pytest.param(b"a: " + b"{b: " * 900 + b"}" * 900, ["config.yaml:1: more than 64 levels"], id="deep mappings"),
+        pytest.param(LAUGHS, ["more than 64 levels or 50000 values"], id="aliases that stand for billions"),
+        pytest.param(CHAIN, ["more than 64 levels or 50000 values"], id="aliases that nest without depth"),
+        pytest.param(b"seeds: [" + b"1," * 60_000 + b"]", ["or 50000 values"], id="long"),
     ],
 )
 def test_broken_files(project: Path, content: bytes, words: list[str]) -> None:
@@ -178,6 +191,23 @@ def test_broken_files(project: Path, content: bytes, words: list[str]) -> None:
     report = "\n".join(mistakes(project, study="full"))
     for word in words:
         assert word in report
+
+
+@pytest.mark.parametrize("rate", ["1" + "0" * 400, "-1" + "0" * 400, "1e999", ".inf"])
+@pytest.mark.parametrize("key", ["lr", "min_lr", "warmup_lr"])
+def test_numbers_of_any_size_are_refused_where_they_stand(project: Path, key: str, rate: str) -> None:
+    (line,) = overlaid(project, f"training: {{{key}: {rate}}}\n")
+    assert f"training.{key}: `" in line
+
+
+def test_long_lists_and_mappings_take_no_long_time(project: Path) -> None:
+    left_out = ", ".join(f"x{number}: false" for number in range(20_000))
+    text = f"seeds: {list(range(20_000))}\ndatasets: {{{left_out}}}\n"
+    (project / "workflow" / "studies" / "small.yaml").write_text(text)
+    started = time.process_time()
+    config = load_config(project)
+    assert (len(config.seeds), list(config.datasets)) == (20_000, ["breastmnist"])
+    assert time.process_time() - started < 6  # comparing each with each takes far more
 
 
 def test_no_config_at_all(tmp_path: Path) -> None:
