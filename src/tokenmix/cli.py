@@ -10,6 +10,12 @@ from tokenmix.errors import UserError
 #: name -> (module with `configure(parser)` and `run(args)`, help)
 COMMANDS = {
     "plan": ("tokenmix.study.plan_command", "print the runs of a study by table: which exist, which are stale and why"),
+    "status": ("tokenmix.training.status_command", "which runs of a study wait, run, are done or failed"),
+    "adopt": (
+        "tokenmix.training.adopt_command",
+        "keep finished runs after an edit of code that provably changes nothing",
+    ),
+    "gc": ("tokenmix.study.gc_command", "list, or remove, runs, code and data that no study refers to"),
     "schema": (
         "tokenmix.study.schema",
         "write config.schema.json, which editors use to complete and check config.yaml",

@@ -108,7 +108,7 @@ class _Climb:
     def train_rung(self) -> bool:
         """Train the present rung to its end; True where the run ends with it, diverged or not."""
         training = self.training
-        progress = Progress(self._title(), training.iterations, training.iteration)
+        progress = Progress(self._title(), training, self.slots.paths[0].parent)
         try:
             divergence = training.run(after_step=lambda t: self._after_step(t, progress), validated=progress.validated)
             if divergence:

@@ -1,0 +1,172 @@
+"""`tokenmix gc`: what no study refers to goes, everything else stays and says why."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from factories import tree
+
+from tokenmix import cli
+from tokenmix.files import read_json, write_atomic
+from tokenmix.study import code
+from tokenmix.study.load import load_config
+from tokenmix.study.plan import Plan, freeze
+
+CONFIG = """
+study: full
+seeds: [0]
+training: {lr: 1.0e-3}
+datasets: {phantom_tissue: {size: 28}}
+tables: {only: {scale: xs, mixers: {pooling: [3], identity: }}}
+"""
+FOREIGN = ("data/downloads/archive.npz", "data/registered/.keep", "data/notes-28.txt", "results/runs/mine/model", "a")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two runs as `full` plans them now, the same two as it planned them before an edit, and foreign files."""
+    monkeypatch.chdir(tmp_path)
+    code.forget()
+    for rate in ("9.0e-3", "1.0e-3"):
+        write_atomic(tmp_path / "config.yaml", CONFIG.replace("1.0e-3", rate))
+        finish(freeze(load_config(tmp_path), tmp_path))
+    write_atomic(tmp_path / "workflow/studies/other.yaml", "datasets: {phantom_tissue: {size: 56}}\n")
+    for name in ("data/phantom_tissue-28.00000000/card.json", "results/code/00000000/tokenmix/x.py", *FOREIGN):
+        write_atomic(tmp_path / name, "x" * 1000)
+    return tmp_path
+
+
+def finish(plan: Plan) -> None:
+    """What a finished run leaves; published files are links into the store."""
+    for run in plan.runs.values():
+        store, published = plan.results / "store" / run.id, plan.results / "runs" / run.id
+        published.mkdir(parents=True)
+        write_atomic(store / "lease.1", '{"released": true}')
+        write_atomic(store / "model.safetensors", "m" * 5000)
+        (published / "model.safetensors").hardlink_to(store / "model.safetensors")
+        write_atomic(published / "run.json", json.dumps({"run": run.id}))
+        write_atomic(plan.results / "benchmarks/train" / f"{run.id}.jsonl", "{}")
+        write_atomic(plan.results.parent / "data" / run.data.folder / "card.json", "{}")
+
+
+@pytest.fixture
+def runs(project: Path) -> tuple[list[str], list[str]]:
+    """The runs that a study refers to, and the others."""
+    wanted = sorted(freeze(load_config(project), project).runs)
+    present = {path.name for path in (project / "results/runs").iterdir()}
+    return wanted, sorted(present - {*wanted, "mine"})
+
+
+@pytest.fixture
+def listed(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, str]]:
+    """Calls gc; name -> why it is kept."""
+
+    def listed(*arguments: str) -> dict[str, str]:
+        assert cli.main(["gc", "--json", *arguments]) == 0
+        return {item["name"]: item["kept"] for item in json.loads(capsys.readouterr().out)["items"]}
+
+    return listed
+
+
+def test_what_no_study_refers_to_is_listed_and_nothing_touched(project, runs, listed, capsys) -> None:
+    wanted, idle = runs
+    before = tree(project)
+    found = listed()
+    assert [name for name in idle if found[name]] == [] and [name for name in wanted if not found[name]] == []
+    assert found["00000000"] == found["phantom_tissue-28.00000000"] == ""
+    assert {found[name] for name in wanted} == {"study full"}
+    # a folder of the user's own beside the runs is none
+    assert "mine" not in found and len(idle) == 2
+    assert cli.main(["gc"]) == 0
+    shown = capsys.readouterr().out
+    (line,) = [line for line in shown.splitlines() if line.endswith(idle[0])]
+    # a model of 5 kB with two names, and a plan file
+    assert line.split()[0] == "idle" and 5 < float(line.split()[1]) < 8
+    assert "remove it with: tokenmix gc --remove" in shown and "kept     2  study full" in shown
+    assert tree(project) == before
+
+
+def test_removal_leaves_exactly_the_rest(project, runs, listed) -> None:
+    _, idle = runs
+    before = tree(project)
+    parts = (*idle, ".00000000/", "/00000000/")
+    gone = {name for name in before if any(part in name for part in parts)}
+    listed("--remove")
+    assert tree(project) == {name: value for name, value in before.items() if name not in gone}
+    assert {Path(name).parts[1] for name in gone} >= {"runs", "store", "plan", "benchmarks", "code"}
+    assert all(listed().values())
+
+
+def test_a_run_that_a_job_works_at_stays_with_its_code_and_data(project, runs, listed) -> None:
+    run = runs[1][0]
+    write_atomic(project / "results/store" / run / "lease.2", json.dumps({"host": "node7/x/y", "pid": 1, "start": "1"}))
+    plan = project / "results/plan" / f"{run}.json"
+    content = read_json(plan)
+    content["code"]["folder"], content["data"]["folder"] = "results/code/00000000", "data/phantom_tissue-28.00000000"
+    plan.write_text(json.dumps(content))
+    found = listed("--remove")
+    assert found[run] == "a job on node7 works at it"
+    assert found["00000000"] == found["phantom_tissue-28.00000000"] == f"run {run}"
+    assert (project / "results/runs" / run / "run.json").exists() and (project / "results/code/00000000").exists()
+    # a heart that has not beaten for a day keeps nothing
+    os.utime(project / "results/store" / run / "lease.2", (1, 1))
+    assert listed()[run] == ""
+
+
+def test_the_code_that_computed_an_adopted_run_stays(project, runs, listed) -> None:
+    entry = {"from": runs[1][0], "code": {"old": "0" * 64, "new": "1" * 64}}
+    (project / "results/runs" / runs[0][0] / "run.json").write_text(json.dumps({"adopted": [entry]}))
+    assert listed()["00000000"] == f"computed run {runs[0][0]}, which was adopted"
+
+
+def test_shared_bytes_are_not_counted_as_freed(project, runs, capsys) -> None:
+    wanted, idle = runs
+
+    def freed() -> int:
+        cli.main(["gc", "--json"])
+        return json.loads(capsys.readouterr().out)["bytes"]
+
+    alone = freed()
+    # as an adopted run has it
+    model = project / "results/store" / idle[0] / "model.safetensors"
+    (project / "results/store" / wanted[0] / "other").hardlink_to(model)
+    assert freed() == alone - 5000
+
+
+@pytest.mark.parametrize("text", ["datasets: [", "seeds: [x]\n", "tables: {only: {mixers: {poling: [3]}}}\n"])
+def test_a_study_that_cannot_be_read_stops_everything(project, runs, capsys, text) -> None:
+    (project / "workflow/studies/other.yaml").write_text(text)
+    before = tree(project)
+    assert cli.main(["gc", "--remove"]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: what the study other refers to is unknown, so nothing is removed: ")
+    assert tree(project) == before
+
+
+def test_runs_of_a_folder_that_is_not_registered_here_stay(project, runs, listed) -> None:
+    overlay = "datasets: {my_images: {size: 64}}\ntables: {only: {datasets: [my_images]}}\n"
+    (project / "workflow/studies/other.yaml").write_text(overlay)
+    run = "my_images-64.xs-tttt-pooling3.scratch.s0.12345678"
+    write_atomic(project / "results/runs" / run / "run.json", "{}")
+    found = listed()
+    assert found[run] == "study other, which needs my_images to be registered here"
+    assert found[runs[1][0]] == ""
+
+
+def test_nothing_is_removed_beneath_a_workflow(project, capsys) -> None:
+    write_atomic(project / ".snakemake/locks/0.input.lock", "")
+    before = tree(project)
+    assert cli.main(["gc", "--remove"]) == 2
+    assert "a workflow is at work" in capsys.readouterr().err
+    assert tree(project) == before
+
+
+def test_a_folder_of_images_inside_a_prepared_name_is_never_removed(project, listed) -> None:
+    images = project / "data/phantom_tissue-28.00000000/images"
+    images.mkdir()
+    entry = "kind: folder\ntitle: x\ntask: binary\nclasses: [a, b]\nchannels: 1\nsplits: {train: 1, val: 1, test: 1}\n"
+    write_atomic(project / "data/registered/mine.yaml", f"{entry}path: {images}\nsha256: '{'0' * 64}'\n")
+    listed("--remove")
+    assert images.is_dir()
