@@ -4,7 +4,7 @@
 STUDY ?= demo
 BIN := .venv/bin
 
-.PHONY: env tex paper test lint bench clean
+.PHONY: env tex paper test lint fuzz faults bench clean
 
 env: .venv/ready
 
@@ -20,7 +20,7 @@ paper: env tex
 	$(BIN)/snakemake paper --config study=$(STUDY)
 
 test: env tex
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: env
 	$(BIN)/ruff check .
@@ -28,6 +28,14 @@ lint: env
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+# Ten minutes of random input; the suite does two minutes of it.
+fuzz: env
+	TOKENMIX_FUZZ_SECONDS=1200 $(BIN)/python -m pytest -n 2 tests/fuzz
+
+# Every fault twenty times, and the table of docs/faults.md; hours.
+faults: env
+	$(BIN)/python -m tests.faults --out docs/faults.md
 
 bench: env
 	$(BIN)/python -m benchmarks

@@ -8,6 +8,7 @@ snakemake --profile slurm all              the whole paper on a cluster
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -15,14 +16,18 @@ from pathlib import Path
 # starts, here or on a node, reads that frozen plan. So both may be edited while jobs wait.
 if workflow.is_main_process:
     sys.path.insert(0, f"{workflow.basedir}/workflow")
-    from head import freeze_plan, stop_if_too_costly, use_this_python
+    from cluster import check_cluster
+    from head import begin, stop_if_too_costly
 
-    use_this_python()
-    freeze_plan(workflow.basedir, config)
+    begin(workflow, config)
+else:
+    # the warning before a time limit is for the training, which writes its state
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 envvars:
     "TOKENMIX_PLAN",
+    "TOKENMIX_PACKS",
     "TOKENMIX_CHECKPOINT_SECONDS",
     "TOKENMIX_MIRRORS",
     "TOKENMIX_OFFLINE",
@@ -43,6 +48,7 @@ include: "workflow/rules/paper.smk"
 
 localrules:
     all,
+    publish,
     paper,
     tables,
     figures,
@@ -59,3 +65,4 @@ rule all:
 
 onstart:
     stop_if_too_costly(workflow, PLAN)
+    check_cluster(workflow)

@@ -72,10 +72,10 @@ class Checkout:
         )  # fmt: skip
 
     def planned(self, *arguments: str, study: str = "tiny") -> set[str]:
-        """The runs that Snakemake would train now."""
+        """The runs that Snakemake would train now, or only publish where the store holds them."""
         dry = self.snakemake("-n", *arguments, study=study)
         assert dry.returncode == 0, dry.stdout
-        return {line.split("Training ")[1].strip() for line in dry.stdout.splitlines() if ": Training " in line}
+        return {line.split("Publishing ")[1].strip() for line in dry.stdout.splitlines() if ": Publishing " in line}
 
     def runs(self) -> list[Path]:
         """The published runs."""

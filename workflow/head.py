@@ -1,6 +1,8 @@
 """What only the process does that the user starts: freeze the study, and refuse what this machine cannot carry."""
 
+import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -8,9 +10,19 @@ from typing import NoReturn
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from tokenmix.errors import UserError
+from tokenmix.files import read_json, write_atomic
 from tokenmix.study.cost import estimate, has_gpu, too_costly_here
 from tokenmix.study.load import load_config
+from tokenmix.study.packs import freeze_packs
 from tokenmix.study.plan import freeze
+from tokenmix.training.lease import is_gone, this_process
+
+
+def begin(workflow, overrides: dict) -> None:
+    """All that must be so before the rules are read."""
+    use_this_python()
+    free_locks_of_the_dead()
+    freeze_plan(workflow, overrides)
 
 
 def use_this_python() -> None:
@@ -18,26 +30,53 @@ def use_this_python() -> None:
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
-def freeze_plan(root: str, overrides: dict) -> None:
-    """Freeze the study that config.yaml and the command line ask for, and tell all jobs where its index lies."""
+def freeze_plan(workflow, overrides: dict) -> None:
+    """Freeze the study that config.yaml and the command line ask for, and tell all jobs where it lies."""
+    root = Path(workflow.basedir)
+    # on a cluster `jobs` counts nodes; packs are then as long as the config allows
+    workers = 1 if workflow.resource_settings.nodes else workflow.resource_settings.cores
     try:
-        config = load_config(Path(root), overrides=overrides)
-        index = freeze(config, root=Path(root)).index
+        config = load_config(root, overrides=overrides)
+        plan = freeze(config, root=root)
+        packs = freeze_packs(plan.content, root, workers)
     except UserError as error:
         refuse(str(error))
-    os.environ["TOKENMIX_PLAN"] = str(index.resolve())
+    os.environ["TOKENMIX_PLAN"] = str(plan.index.resolve())
+    os.environ["TOKENMIX_PACKS"] = str(packs.resolve())
     # what follows is no part of any identity, so it is not in the plan
     os.environ["TOKENMIX_CHECKPOINT_SECONDS"] = str(config.execution.checkpoint_seconds)
-    mirrors = [os.environ.get("TOKENMIX_MIRRORS", ""), *(str(Path(root, folder)) for folder in config.data.mirrors)]
+    configured = [str(root / Path(folder).expanduser()) for folder in config.data.mirrors]
+    mirrors = [os.environ.get("TOKENMIX_MIRRORS", ""), *configured]
     os.environ["TOKENMIX_MIRRORS"] = os.pathsep.join(filter(None, mirrors))
     os.environ["TOKENMIX_OFFLINE"] = "1" if config.data.offline else os.environ.get("TOKENMIX_OFFLINE", "")
+
+
+def free_locks_of_the_dead() -> None:
+    """Remove Snakemake's locks where all heads that worked in this folder are known to be dead.
+
+    Snakemake's locks do not say whose they are; so each head leaves a note of itself. A head on another machine
+    may be alive, and keeps its locks.
+    """
+    heads = Path(".snakemake", "heads")
+    heads.mkdir(parents=True, exist_ok=True)
+    notes = {note: read_json(note) for note in heads.glob("*.json")}
+    dead = [note for note, head in notes.items() if is_gone(head)]
+    locks = Path(".snakemake", "locks")
+    if dead and len(dead) == len(notes) and any(locks.glob("*.lock")):
+        print("an earlier snakemake died in this folder; its locks are removed", file=sys.stderr)
+        shutil.rmtree(locks)
+    for note in dead:
+        note.unlink(missing_ok=True)
+    write_atomic(heads / f"{os.getpid()}.json", json.dumps(this_process()))
 
 
 def stop_if_too_costly(workflow, plan: dict) -> None:
     """Stop before the first job where a study made for GPUs would be trained on this machine's CPU."""
     if not plan["execution"]["needs_gpu"] or workflow.non_local_exec or has_gpu():
         return
-    wanted = [plan["runs"][job.wildcards.run] for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
+    packs = {job.wildcards.pack for job in workflow.dag.needrun_jobs() if job.rule.name == "train"}
+    trained_by = json.loads(Path(os.environ["TOKENMIX_PACKS"]).read_text())
+    wanted = [plan["runs"][run] for run, pack in trained_by.items() if pack in packs]
     if wanted:
         refuse(too_costly_here(estimate(wanted), plan["study"]))
 

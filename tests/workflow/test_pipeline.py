@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 
 import pytest
 from checkout import Checkout
@@ -95,7 +96,7 @@ def test_an_edit_of_the_tables_rebuilds_tables_and_the_pdf(finished, tmp_path):
 def test_config_and_code_may_break_while_runs_train(tmp_path):
     checkout = Checkout(tmp_path)
     process = subprocess.Popen(
-        checkout.command("--until", "train", "--cores", "1"), cwd=tmp_path, text=True,
+        checkout.command("--until", "publish", "--cores", "1"), cwd=tmp_path, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     for line in process.stdout:
@@ -114,6 +115,32 @@ def test_config_and_code_may_break_while_runs_train(tmp_path):
         assert record["status"] == "finished"
         assert record["spec"] == plan["spec"]
         assert record["hashes"]["code"] == plan["code"]["hash"] and record["hashes"]["data"] == plan["data"]["hash"]
+
+
+#: prints what Snakemake has loaded after a dry run
+LOADED = """
+import sys
+from snakemake.cli import main
+try:
+    main(["-n", "--quiet", *sys.argv[1:]])
+except SystemExit:
+    pass
+print("loaded", *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_parsing_the_snakefile_loads_nothing_heavy(tmp_path):
+    """Each job parses it twice."""
+    checkout, bare = Checkout(tmp_path / "ours"), tmp_path / "bare"
+    bare.mkdir()
+    (bare / "Snakefile").write_text("rule nothing:\n    shell: 'true'\n")
+    loaded = {}
+    for folder, arguments in ((checkout.folder, ["--config", "study=tiny"]), (bare, ["--cores", "1"])):
+        command = [sys.executable, "-c", LOADED, *arguments]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith("loaded ")]
+        loaded[folder.name] = set(line.split()[1:])
+    assert loaded["ours"] - loaded["bare"] <= {"head", "cluster", "tokenmix", "difflib", "yaml", "pydantic"}
 
 
 def copied(finished: Checkout, tmp_path) -> Checkout:

@@ -6,6 +6,8 @@ STUDY = f"{RESULTS}/{PLAN['study']}"
 DATASETS = {Path(entry["folder"]).name: entry for entry in PLAN["datasets"].values()}
 CARDS = {key: f"{entry['folder']}/card.json" for key, entry in PLAN["datasets"].items()}
 DATA = {str(Path(entry["folder"]).parent) for entry in PLAN["datasets"].values()}.pop()
+#: run -> the pack that trains it, or trained it
+PACKS = json.loads(Path(os.environ["TOKENMIX_PACKS"]).read_text())
 ATTESTATIONS = [f"{RESULTS}/runs/{run}/run.json" for run in PLAN["runs"]]
 
 
@@ -38,19 +40,53 @@ def data_card(wildcards):
     return f"{PLAN['runs'][wildcards.run]['data_folder']}/card.json"
 
 
-def frozen_code(wildcards):
-    """The folder of the code that the plan froze for a run."""
-    return PLAN["runs"][wildcards.run]["code_folder"]
+def frozen_code(wildcards, input):
+    """The folder of the code that the plan froze for a run; a function of the input: where it lies is no setting."""
+    return str(Path(PLAN["runs"][wildcards.run]["code_folder"]).absolute())
+
+
+def receipt_of_pack(wildcards):
+    """What the job leaves that trains, or trained, a run; nothing where a run was finished without a pack."""
+    pack = PACKS.get(wildcards.run)
+    return [f"{RESULTS}/packed/{pack}.json"] if pack else []
+
+
+def read_pack(pack):
+    """The frozen list of the runs of a pack."""
+    return json.loads(Path(f"{RESULTS}/plan/packs/{pack}.json").read_text())
+
+
+def cards_of_pack(wildcards):
+    """The prepared data of a pack."""
+    runs = read_pack(wildcards.pack)["runs"]
+    return sorted({f"{PLAN['runs'][run]['data_folder']}/card.json" for run in runs})
+
+
+def threads_of_pack(wildcards):
+    """Cores of a pack: those of its runs, as often as runs may train side by side."""
+    pack = read_pack(wildcards.pack)
+    return pack["threads"] * pack["at_most"]
+
+
+def code_of_pack(wildcards, input):
+    """The frozen code that starts the runs; a function of the input: packs are not trained again for its sake."""
+    return str(Path(json.loads(Path(input.runs).read_text())["code"]).absolute())
 
 
 def more_memory(wildcards, attempt):
-    """MB; a run that was killed for memory gets twice as much."""
-    return 8000 * attempt
+    """MB; runs that were killed for memory get twice as much, then three times."""
+    side_by_side = read_pack(wildcards.pack)["at_most"]
+    return PLAN["execution"]["memory_mb"] * side_by_side * attempt
 
 
 def more_time(wildcards, attempt):
-    """Minutes; a run that ran out of time resumes where it stopped and gets more of it."""
+    """Minutes; runs that ran out of time resume where they stopped and get more of it."""
     return 720 * attempt
+
+
+def attempts_left(wildcards, attempt):
+    """At the last attempt a pack gives up the runs that were killed, for the sake of the others."""
+    return PLAN["execution"]["retries"] + 1 - attempt
 
 
 def runs_behind(wildcards, artefact):

@@ -1,31 +1,52 @@
-"""One run, one training: the frozen code trains the frozen spec; everything else is in the run's name."""
+"""Packs of runs are trained, one job a pack; then each run's artefacts get their declared names."""
 
 
 rule train:
-    """Train one run, or resume it, or republish what the store already holds."""
+    """Train the runs of a pack, each in a process of its own, or resume them; the store keeps what is finished."""
     input:
-        # the plan is named by its content, so its time says nothing
+        # packs are named by their content, so their time says nothing
+        runs=ancient(f"{RESULTS}/plan/packs/{{pack}}.json"),
+        cards=ancient(cards_of_pack),
+    output:
+        f"{RESULTS}/packed/{{pack}}.json",
+    log:
+        "logs/train/pack-{pack}.log",
+    retries: PLAN["execution"]["retries"]
+    conda:
+        "../../envs/tokenmix.yaml"
+    threads: threads_of_pack
+    resources:
+        gpu=1,
+        mem_mb=more_memory,
+        runtime=more_time,
+        attempts_left=attempts_left,
+    params:
+        code=code_of_pack,
+    message:
+        "Training pack {wildcards.pack}"
+    shell:
+        "PYTHONSAFEPATH=1 PYTHONPATH={params.code:q} exec python -m tokenmix.training.pack {input.runs:q}"
+        " --receipt {output:q} --attempts-left {resources.attempts_left} > {log:q} 2>&1"
+
+
+rule publish:
+    """Link the artefacts of a finished run to where tables and figures look for them."""
+    input:
         plan=ancient(f"{RESULTS}/plan/{{run}}.json"),
         card=ancient(data_card),
+        pack=ancient(receipt_of_pack),
     output:
         weights=f"{RESULTS}/runs/{{run}}/model.safetensors",
         history=f"{RESULTS}/runs/{{run}}/history.csv",
         predictions=f"{RESULTS}/runs/{{run}}/predictions.npz",
         attestation=f"{RESULTS}/runs/{{run}}/run.json",
     log:
-        "logs/train/{run}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/train/{{run}}.jsonl"
+        "logs/publish/{run}.log",
     conda:
         "../../envs/tokenmix.yaml"
-    threads: 1
-    resources:
-        gpu=1,
-        mem_mb=more_memory,
-        runtime=more_time,
     params:
         code=frozen_code,
     message:
-        "Training {wildcards.run}"
+        "Publishing {wildcards.run}"
     shell:
-        "PYTHONSAFEPATH=1 PYTHONPATH=$PWD/{params.code:q} python -m tokenmix.training {input.plan:q} > {log:q} 2>&1"
+        "PYTHONSAFEPATH=1 PYTHONPATH={params.code:q} exec python -m tokenmix.training {input.plan:q} --only publish > {log:q} 2>&1"

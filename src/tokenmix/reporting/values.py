@@ -106,6 +106,13 @@ def _add_study(registry: Registry, study: Study) -> None:
         "sum over runs of the time their jobs took",
         unit="h",
     )
+    on_gpu = [run["execution"] for run in runs.values() if not str(run["execution"].get("device")).startswith("CPU")]
+    if on_gpu:
+        busy = sum(float(execution.get("seconds") or 0) for execution in on_gpu)
+        add("gpu_hours", busy / 3600, formats.hours(busy), "the same over runs on GPUs, of which several may share one")
+    if (joules := study.energy()) is not None:
+        text = f"{joules / 3.6e6:.2f}\u202fkWh"
+        add("energy", joules / 3.6e6, text, "what the devices drew while runs trained, where they tell", unit="kWh")
     add(
         "computed",
         newest["execution"].get("ended", ""),

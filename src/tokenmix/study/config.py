@@ -49,6 +49,16 @@ class Execution(Section):
     needs_gpu: bool = Field(
         default=True, description="stop with an estimate of the cost without GPU and executor; false: go on"
     )
+    pack_minutes: float = Field(
+        default=60, gt=0, le=10080, description="aimed length of a training job: it trains as many runs as fit"
+    )
+    runs_at_once: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
+        default="auto", description="runs side by side in one training job; auto: a probe of the GPU decides, 1 without"
+    )
+    memory_mb: int = Field(default=8000, ge=100, le=10**7, description="memory of a run; retries ask for more")
+    retries: int = Field(
+        default=2, ge=0, le=20, description="further attempts at a training job, each with more memory and time"
+    )
 
 
 class Evaluation(Section):

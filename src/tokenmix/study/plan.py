@@ -25,6 +25,8 @@ from tokenmix.study.stages import stage_hashes, training_entries
 SOURCE = Path(__file__).resolve().parents[2]
 #: training fields that an estimate of a study's cost needs
 COST_FIELDS = ("iterations", "batch_size", "accumulation")
+#: what trains a pack of runs; it is no part of any run's identity
+PACKER = "tokenmix.training.pack"
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def freeze(config: Config, root: Path, source: Path = SOURCE) -> Plan:
     plan = resolve(config, root, source)
     for code in {run.code.hash: run.code for run in plan.runs.values()}.values():
         freeze_code(code, source, plan.results)
+    freeze_code(code_identity((PACKER,), source), source, plan.results)
     for data in {run.data.hash: run.data for run in plan.runs.values()}.values():
         path = data_file(plan.results, data.name, data.size, data.hash)
         if not path.is_file():
@@ -93,7 +96,9 @@ def freeze(config: Config, root: Path, source: Path = SOURCE) -> Plan:
     # each write waits for the disk: thousands of them are quicker side by side
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda run: _write_run(plan.results, run_file(run, config)), plan.runs.values()))
-    if not plan.index.is_file():
+    if plan.index.is_file():
+        plan.index.touch()  # the newest index is that of the study as it is now
+    else:
         write_atomic(plan.index, plan.text)
     return plan
 
@@ -179,6 +184,7 @@ def _index(config: Config, runs: dict[str, PlannedRun], source: Path) -> dict[st
         "model_options": options,
         "execution": config.execution.model_dump(),
         "code": stage_hashes({model for names in models.values() for model in names}, source),
+        "packer": code_folder(config.results, code_identity((PACKER,), source).hash).as_posix(),
         "config_lines": dict(config.lines),
     }
 
@@ -193,7 +199,7 @@ def _run_entry(run: PlannedRun, config: Config) -> dict[str, Any]:
         "tables": list(run.run.tables),
         "data_folder": f"{config.data.folder}/{run.data.folder}",
         "code_folder": code_folder(config.results, run.code.hash).as_posix(),
-        **{name: run.spec.training[name] for name in COST_FIELDS},
+        **{name: run.spec.training[name] for name in (*COST_FIELDS, "threads")},
     }
 
 

@@ -1,5 +1,8 @@
 """Train one run: `python -m tokenmix.training results/plan/<run>.json`, from the project's root folder.
 
+`--only train` leaves the artefacts in the store; `--only publish` trains nothing, and a run that is not
+finished is an error.
+
 Exit codes: 0 the run's outputs are published (also where it diverged: that is a result); 2 a mistake
 that the user can mend; 75 stopped by a signal, and the same command goes on from there.
 """
@@ -18,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Train, or republish what is finished; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tokenmix.training", description=__doc__)
     parser.add_argument("plan", type=Path, help="frozen plan of one run (results/plan/<run>.json)")
+    parser.add_argument("--only", choices=("train", "publish"), help="one of the two steps (default: both)")
     parsed = parser.parse_args(arguments)
     stop = StopRequest()
     try:
@@ -26,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         # imported here: the environment must be set before numpy and torch start their threads
         from tokenmix.training.job import run_job
 
-        run_job(plan, stop)
+        run_job(plan, stop, train=parsed.only != "publish", publish=parsed.only != "train")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

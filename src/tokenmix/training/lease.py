@@ -12,9 +12,10 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tokenmix.errors import UserError
 from tokenmix.training.signals import Stopped, StopRequest
@@ -77,7 +78,8 @@ def hold(folder: Path, stop: StopRequest, *, beat: float = BEAT, silence: float 
         lease = Lease(_acquire(folder, stop, beat, silence), beat)
     except OSError as error:
         raise UserError(
-            f"cannot write {folder}: {error.strerror}; make it writable or choose another results folder"
+            f"cannot write {folder}: {error.strerror}; make it writable (users who share results need a common group "
+            "and `umask 002`) or choose another results folder"
         ) from error
     try:
         yield lease
@@ -88,7 +90,7 @@ def hold(folder: Path, stop: StopRequest, *, beat: float = BEAT, silence: float 
 def _acquire(folder: Path, stop: StopRequest, beat: float, silence: float) -> Path:
     told = False
     seen: dict[Path, tuple[int, float]] = {}
-    content = json.dumps({"host": _machine(), "pid": os.getpid(), "start": process_start(os.getpid())})
+    content = json.dumps(this_process())
     while True:
         newest = _newest(folder)
         if newest is None or _is_free(newest, seen, silence):
@@ -123,7 +125,7 @@ def _is_free(lease: Path, seen: dict[Path, tuple[int, float]], silence: float) -
         holder = {}
     if holder.get("released"):
         return True
-    if holder.get("host") == _machine() and process_start(holder["pid"]) != holder["start"]:
+    if is_gone(holder):
         return True
     first = seen.setdefault(lease, (beat, time.monotonic()))
     if first[0] != beat:
@@ -174,7 +176,17 @@ def _describe(lease: Path) -> str:
         return str(lease)
 
 
-def _machine() -> str:
+def this_process() -> dict[str, Any]:
+    """What tells this process from all others, on any machine."""
+    return {"host": machine(), "pid": os.getpid(), "start": process_start(os.getpid())}
+
+
+def is_gone(process: Mapping[str, Any]) -> bool:
+    """Whether a process that `this_process` described ran here and runs no more; False where nobody can tell."""
+    return process.get("host") == machine() and process_start(process["pid"]) != process["start"]
+
+
+def machine() -> str:
     """Host, boot and process namespace: only inside the same ones does a process number say anything."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

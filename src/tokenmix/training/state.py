@@ -4,6 +4,7 @@ A slot is a magic word, the number of the write, a SHA-256 and what `torch.save`
 with `weights_only=True`: no pickled code runs.
 """
 
+import contextlib
 import hashlib
 import io
 import os
@@ -34,20 +35,22 @@ class StateSlots:
             if path.exists():
                 checked = _read(path)
                 if checked is None:
-                    print(
-                        f"{path} is damaged (its checksum does not fit) and is not used",
-                        file=sys.stderr,
-                        flush=True,
-                    )
+                    _passed_over(path, "its checksum does not fit")
                 else:
                     payloads.append((checked[0], slot, checked[1]))
-        if not payloads:
-            if any(path.exists() for path in self.paths):
-                print("no usable state is left: training starts from the beginning", file=sys.stderr, flush=True)
-            return None
-        number, slot, payload = max(payloads)
-        self._newest = (number, slot)
-        return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        for number, slot, payload in sorted(payloads, reverse=True):
+            try:
+                state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+            except Exception as error:  # torch does not say what it raises for bytes that are no state
+                _passed_over(self.paths[slot], f"{type(error).__name__}")
+                continue
+            if isinstance(state, dict):
+                self._newest = (number, slot)
+                return state
+            _passed_over(self.paths[slot], "it holds no state")
+        if any(path.exists() for path in self.paths):
+            print("no usable state is left: training starts from the beginning", file=sys.stderr, flush=True)
+        return None
 
     def save(self, state: dict[str, Any]) -> None:
         """Write a state into the older slot; raises UserError where the disk is full or not writable."""
@@ -68,7 +71,8 @@ class StateSlots:
             temporary.replace(path)
             sync_folder(path.parent)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a read-only disk refuses that as well
+                temporary.unlink(missing_ok=True)
             raise UserError(
                 f"cannot write the state {path}: {error.strerror}; free some space (or make the folder "
                 "writable) and start again: the run goes on from the state written before"
@@ -83,8 +87,15 @@ class StateSlots:
                 leftover.unlink(missing_ok=True)
 
 
+def _passed_over(path: Path, reason: str) -> None:
+    print(f"{path} is damaged ({reason}) and is not used", file=sys.stderr, flush=True)
+
+
 def _read(path: Path) -> tuple[int, bytes] | None:
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read the state {path}: {error.strerror}; make it readable or delete it") from error
     number, digest, payload = content[8:16], content[16:HEADER], memoryview(content)[HEADER:]
     if len(content) <= HEADER or content[:8] != MAGIC or _digest(number, payload) != digest:
         return None

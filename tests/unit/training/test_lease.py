@@ -49,7 +49,7 @@ def dead_process() -> int:
 
 def write_lease(folder: Path, **holder: object) -> Path:
     path = folder / "lease.1"
-    path.write_text(json.dumps({"host": module._machine(), "pid": os.getpid(), "start": "1", **holder}))
+    path.write_text(json.dumps({"host": module.machine(), "pid": os.getpid(), "start": "1", **holder}))
     return path
 
 

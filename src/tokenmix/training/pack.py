@@ -1,0 +1,217 @@
+"""Train a pack of runs in one job: `python -m tokenmix.training.pack results/plan/packs/<pack>.json --receipt FILE`.
+
+This process imports what every training needs, once, and forks for each run; it never touches the device. A
+child trains the frozen code of *its* run, which need not be the code of this module, works in its own store
+under its own lease, and writes its own log and benchmark: what happens to one run does not reach the others.
+
+Exit codes: 0 the receipt is written: every run is finished or has failed for a reason of its own; 2 a mistake
+that the user can mend; 75 runs were cut off, and the same command goes on with them.
+"""
+
+import argparse
+import contextlib
+import gc
+import importlib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tokenmix.errors import UserError
+from tokenmix.files import pretty_json, read_json, write_atomic
+from tokenmix.training.gpu import Probe, read_gpu
+from tokenmix.training.signals import EXIT_STOPPED, StopRequest
+
+#: imported before the first fork; what only some models need, for packs in which their names occur
+PRELOADED = ("numpy", "torch", "safetensors.torch")
+PRELOADED_FOR = {"local_attn": "numba", "resnet": "timm.models.resnet"}
+#: seconds between two looks at the children, and at the device
+LOOK, LOOK_AT_DEVICE = 0.02, 2.0
+#: exit codes of a training; all others, and death by a signal, are crashes
+OUTCOMES = {0: "finished", 2: "failed", EXIT_STOPPED: "stopped"}
+#: what another attempt may mend: no memory left, a lease lost. It is tried once more in the same job, alone
+CUT_OFF, TRIES = ("stopped", "crashed"), 2
+
+
+@dataclass
+class Child:
+    """A run in training: its process, when it began, and the energy that fell to it so far (joules)."""
+
+    run: str
+    pid: int
+    began: float = field(default_factory=time.time)
+    energy: float = 0.0
+
+
+class Pack:
+    """The runs of one pack on their way to an outcome each."""
+
+    def __init__(self, path: Path, stop: StopRequest) -> None:
+        content = _read(path)
+        self.name, self.results, self.stop = path.stem, path.parents[2], stop
+        self.plans: dict[str, Mapping[str, Any]] = {
+            run: read_json(self.results / "plan" / f"{run}.json") for run in content["runs"]
+        }
+        self.threads: int = content["threads"]
+        self.waiting = deque(content["runs"])
+        self.again: deque[str] = deque()
+        self.tries = dict.fromkeys(content["runs"], 0)
+        self.running: dict[int, Child] = {}
+        self.outcomes: dict[str, dict[str, Any]] = {}
+        self.probe = Probe(content["at_most"], certain=not content["probe"])
+        self.device_seen = 0.0
+
+    def train(self) -> None:
+        """Fork, wait and note outcomes until no run is left, or until a signal has ended all of them."""
+        self._preload()
+        gc.freeze()  # the children share the memory of what is loaded
+        told = 0.0
+        while self.running or ((self.waiting or self.again) and not self.stop.signal):
+            if self.stop.signal and time.monotonic() - told > 1:
+                # again and again: a signal may reach a child before it listens
+                told = time.monotonic()
+                for pid in self.running:
+                    os.kill(pid, signal.SIGTERM)
+            while not self.stop.signal and (run := self._next()):
+                self._fork(run)
+            self._look_at_device()
+            self._collect()
+
+    def _next(self) -> str | None:
+        if self.waiting and len(self.running) < self.probe.at_once:
+            return self.waiting.popleft()
+        # alone: memory may have been short
+        return self.again.popleft() if self.again and not self.waiting and not self.running else None
+
+    def _preload(self) -> None:
+        os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(self.threads)
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        models = " ".join(plan["spec"]["model"] for plan in self.plans.values())
+        for module in (*PRELOADED, *(module for part, module in PRELOADED_FOR.items() if part in models)):
+            importlib.import_module(module)
+
+    def _fork(self, run: str) -> None:
+        self.tries[run] += 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            _become(run, self.results / "plan" / f"{run}.json", Path(self.plans[run]["code"]["folder"]))
+        self.running[pid] = Child(run, pid)
+
+    def _collect(self) -> None:
+        pid, status, usage = os.wait4(-1, os.WNOHANG) if self.running else (0, 0, None)
+        if not pid:
+            time.sleep(LOOK)
+            return
+        child = self.running.pop(pid)
+        code = os.waitstatus_to_exitcode(status)
+        outcome = OUTCOMES.get(code, "crashed")
+        seconds = time.time() - child.began
+        print(f"{child.run}: {outcome} after {seconds:.1f} s (exit code {code})", file=sys.stderr, flush=True)
+        self._keep_benchmark(child, outcome, seconds, usage)
+        if outcome in CUT_OFF and self.tries[child.run] < TRIES:
+            self.again.append(child.run)
+            return
+        self.outcomes[child.run] = {"status": outcome, "exit": code}
+        # to the workflow a finished run belongs to the pack that trained it
+        note = {"pack": self.name, **self.outcomes[child.run]}
+        write_atomic(self.results / "store" / child.run / "packed.json", pretty_json(note))
+
+    def _keep_benchmark(self, child: Child, outcome: str, seconds: float, usage: Any) -> None:
+        entry = {
+            "run": child.run,
+            "pack": self.name,
+            "outcome": outcome,
+            "s": round(seconds, 3),
+            "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
+            "max_rss_mb": round(usage.ru_maxrss / 1024, 1),
+            "side_by_side": self.probe.at_once,
+            "energy_joules": round(child.energy, 1) if child.energy else None,
+        }
+        path = self.results / "benchmarks" / "train" / f"{child.run}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(pretty_json(entry).replace("\n", "") + "\n")
+
+    def _look_at_device(self) -> None:
+        since = time.monotonic() - self.device_seen
+        if since < LOOK_AT_DEVICE or not self.running:
+            return
+        reading = read_gpu()
+        if reading and self.device_seen:
+            for child in self.running.values():
+                child.energy += (reading.watts or 0.0) * since / len(self.running)
+        self.device_seen = time.monotonic() if reading else float("inf")  # no device: never look again
+        self.probe.take(reading, threads=self.threads)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    content = read_json(path)
+    try:
+        runs = content["runs"]
+        twice = sorted({run for run in runs if runs.count(run) > 1})
+        content["threads"], content["at_most"], content["probe"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is no list of a pack ({error!r}); delete it and plan the study again") from error
+    if twice:
+        raise UserError(f"{path} names {', '.join(twice)} twice; delete it and plan the study again")
+    return content
+
+
+def _become(run: str, plan: Path, code: Path) -> None:
+    """In the child: be `python -m tokenmix.training <plan>` on the run's own frozen code; never returns."""
+    status = 1
+    try:
+        # rather this process than the one that watches over all of them, when memory runs out
+        with contextlib.suppress(OSError):  # not Linux, or not allowed
+            Path("/proc/self/oom_score_adj").write_text("500")
+        log = Path("logs", "train", f"{run}.log")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "tokenmix"]:
+            del sys.modules[name]
+        sys.path.insert(0, str(code.resolve()))
+        status = importlib.import_module("tokenmix.training.__main__").main([str(plan), "--only", "train"])
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train the pack and write its receipt; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tokenmix.training.pack", description=__doc__)
+    parser.add_argument("pack", type=Path, help="frozen list of runs (results/plan/packs/<pack>.json)")
+    parser.add_argument("--receipt", type=Path, required=True, help="written when no run is left to train")
+    parser.add_argument("--attempts-left", type=int, default=0, help="further attempts at the runs that are cut off")
+    parsed = parser.parse_args(arguments)
+    try:
+        pack = Pack(parsed.pack.absolute(), StopRequest())
+        pack.train()
+        cut_off = [run for run, outcome in pack.outcomes.items() if outcome["status"] in CUT_OFF]
+        if pack.stop.signal or (cut_off and parsed.attempts_left):
+            why = pack.stop.signal or f"{len(cut_off)} runs crashed or were killed"
+            print(f"stopped: {why}; the same command goes on with what is not finished", file=sys.stderr)
+            return EXIT_STOPPED
+        write_atomic(parsed.receipt, pretty_json({"pack": pack.name, "runs": pack.outcomes}))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

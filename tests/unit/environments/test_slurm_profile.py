@@ -1,0 +1,60 @@
+"""The profile for SLURM, without a SLURM: it is found, it parses; and how jobs are watched on which cluster."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import snakemake_executor_plugin_slurm as plugin
+from checkout import Checkout
+
+ROOT = Path(__file__).parents[3]
+sys.path.insert(0, str(ROOT / "workflow"))
+
+from cluster import choose_status_command  # noqa: E402
+
+
+def chosen(command: str | None, **configuration: str) -> str | None:
+    workflow = SimpleNamespace(executor_settings=SimpleNamespace(status_command=command))
+    choose_status_command(workflow, configuration)
+    return workflow.executor_settings.status_command
+
+
+@pytest.fixture(autouse=True)
+def untouched_plugin(monkeypatch):
+    monkeypatch.setattr(plugin, "get_min_job_age", plugin.get_min_job_age)
+
+
+def test_where_accounting_is_on_the_choice_stands():
+    for command in ("sacct", "squeue"):
+        assert chosen(command, AccountingStorageType="accounting_storage/slurmdbd", MinJobAge="2 sec") == command
+
+
+@pytest.mark.parametrize("storage", ["accounting_storage/none", "(null)"])
+def test_where_accounting_is_off_jobs_are_watched_with_squeue(storage):
+    assert chosen("sacct", AccountingStorageType=storage, MinJobAge="300 sec") == "squeue"
+    assert plugin.get_min_job_age() == 300
+
+
+def test_a_cluster_that_forgets_jobs_at_once_and_keeps_no_accounts_is_refused(capsys):
+    with pytest.raises(SystemExit) as end:
+        chosen("sacct", AccountingStorageType="accounting_storage/none", MinJobAge="60 sec")
+    assert end.value.code == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and "60 seconds" in message and "MinJobAge=300" in message
+
+
+def test_the_profile_is_found_from_a_clone_and_asks_for_a_warning_before_the_time_limit(tmp_path):
+    dry = Checkout(tmp_path).snakemake("--profile", "slurm", "-n", "all")
+    assert dry.returncode == 0, dry.stdout
+    assert "slurm_extra=--signal=USR1@120" in dry.stdout
+
+
+def test_the_template_of_partitions_holds_what_the_plugin_reads(tmp_path):
+    template = (ROOT / "profiles/slurm/partitions.yaml").read_text()
+    assert plugin.read_partition_file(ROOT / "profiles/slurm/partitions.yaml") == []
+    filled = tmp_path / "partitions.yaml"
+    filled.write_text(template.split("partitions: {}")[1].replace("\n# ", "\n"))
+    partitions = {partition.name: partition.limits for partition in plugin.read_partition_file(filled)}
+    assert partitions["gpu"].max_gpu == 4 and partitions["gpu"].max_runtime == 24 * 60
+    assert partitions["cpu"].max_gpu == 0

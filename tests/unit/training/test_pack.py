@@ -1,0 +1,180 @@
+"""A pack trains each run as if it were alone, and what happens to one does not reach the others."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from training_runs import make_data, make_spec
+
+#: `python -m tokenmix.training.pack` with something done in the child, before it becomes its run
+HOOKED = """
+import json, os, signal, sys
+from pathlib import Path
+from tokenmix.training import pack
+
+become = pack._become
+def hooked(run, plan, code):
+    once = Path("hooked." + run)
+    action = json.loads(os.environ["HOOKS"]).get(run)
+    if action and (action.endswith("always") or not once.exists()):
+        once.touch()
+        if action.startswith("signal parent"):
+            os.kill(os.getppid(), signal.SIGUSR1)
+        if action.startswith("kill"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    become(run, plan, code)
+pack._become = hooked
+sys.exit(pack.main())
+"""
+
+
+def make_run(root: Path, name: str, data: str = "squares", **spec) -> str:
+    """Write the plan of one run of its own name."""
+    if not (root / "data" / data).exists():
+        make_data(root / "data" / data)
+    plan = {
+        "run": name,
+        "spec": make_spec(**spec),
+        "rungs": [{"mark": ""}],
+        "hashes": {"spec": "5" * 64, "data": "d" * 64, "code": "c" * 64},
+        "data": {"hash": "d" * 64, "folder": f"data/{data}"},
+        "code": {"hash": "c" * 64, "folder": "results/code/cccccccc"},
+    }
+    path = root / "results" / "plan" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(plan))
+    return name
+
+
+def make_pack(root: Path, *runs: str, at_most: int = 1) -> list[str]:
+    """Write the list of a pack; returns the arguments of its job."""
+    path = root / "results" / "plan" / "packs" / "abcd.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"runs": runs, "threads": 1, "probe": False, "at_most": at_most, "code": "unused"}))
+    return [str(path), "--receipt", str(root / "receipt.json")]
+
+
+def train(root: Path, arguments: list[str], hooks: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+    """The job of a pack, in the project's folder."""
+    environment = {**os.environ, "HOOKS": json.dumps(hooks or {})}
+    command = [sys.executable, "-c", HOOKED, *arguments]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def statuses(root: Path) -> dict[str, str]:
+    """Outcome of each run in the receipt."""
+    receipt = json.loads((root / "receipt.json").read_text())
+    return {run: outcome["status"] for run, outcome in receipt["runs"].items()}
+
+
+def artefacts(root: Path, run: str) -> dict[str, bytes]:
+    """What the store keeps of a run, `run.json` without `execution` and name."""
+    folder = root / "results" / "store" / run
+    files = {name: (folder / name).read_bytes() for name in ("model.safetensors", "history.csv", "predictions.npz")}
+    attestation = json.loads((folder / "run.json").read_text())
+    del attestation["execution"], attestation["run"]
+    return {**files, "run.json": json.dumps(attestation, sort_keys=True).encode()}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> dict[str, dict[str, bytes]]:
+    """Two runs, each trained by a process of its own."""
+    root = tmp_path_factory.mktemp("alone")
+    for name, spec in {"a": {}, "b": {"model": "xs-tttt-local_attn3", "seed": 1}}.items():
+        run = make_run(root, name, **spec)
+        command = [sys.executable, "-m", "tokenmix.training", f"results/plan/{run}.json"]
+        subprocess.run(command, cwd=root, check=True, capture_output=True)
+    return {name: artefacts(root, name) for name in "ab"}
+
+
+@pytest.mark.parametrize("at_most", [1, 2])
+def test_a_packed_run_has_the_bytes_of_a_lone_one(tmp_path, alone, at_most):
+    runs = [make_run(tmp_path, "a"), make_run(tmp_path, "b", model="xs-tttt-local_attn3", seed=1)]
+    done = train(tmp_path, make_pack(tmp_path, *runs, at_most=at_most))
+    assert done.returncode == 0, done.stderr
+    assert statuses(tmp_path) == {"a": "finished", "b": "finished"}
+    assert {run: artefacts(tmp_path, run) for run in runs} == alone
+    for run in runs:
+        benchmark = json.loads((tmp_path / f"results/benchmarks/train/{run}.jsonl").read_text())
+        assert benchmark["outcome"] == "finished" and benchmark["cpu_s"] > 0
+        assert "epoch" in (tmp_path / f"logs/train/{run}.log").read_text()
+
+
+def test_a_mistake_in_one_run_leaves_the_others_alone(tmp_path, alone):
+    broken = make_run(tmp_path, "broken", data="broken")
+    (tmp_path / "data/broken/train_labels.npy").write_bytes(b"nothing")
+    done = train(tmp_path, make_pack(tmp_path, broken, make_run(tmp_path, "a")))
+    assert done.returncode == 0, done.stderr
+    assert statuses(tmp_path) == {"broken": "failed", "a": "finished"}
+    assert artefacts(tmp_path, "a") == alone["a"]
+    assert "train_labels" in (tmp_path / "logs/train/broken.log").read_text()
+
+
+def test_a_diverging_run_is_a_result_beside_the_others(tmp_path, alone):
+    wild = make_run(tmp_path, "wild", lr=1e6, warmup_lr=1e6, min_lr=1e6)
+    done = train(tmp_path, make_pack(tmp_path, wild, make_run(tmp_path, "a"), at_most=2))
+    assert done.returncode == 0, done.stderr
+    assert statuses(tmp_path) == {"wild": "finished", "a": "finished"}
+    assert json.loads((tmp_path / "results/store/wild/run.json").read_text())["status"] == "diverged"
+    assert artefacts(tmp_path, "a") == alone["a"]
+
+
+def test_a_killed_run_is_tried_once_more_in_the_same_job(tmp_path, alone):
+    runs = [make_run(tmp_path, "a"), make_run(tmp_path, "b", model="xs-tttt-local_attn3", seed=1)]
+    done = train(tmp_path, make_pack(tmp_path, *runs), hooks={"a": "kill"})
+    assert done.returncode == 0, done.stderr
+    assert "a: crashed" in done.stderr and statuses(tmp_path) == {"a": "finished", "b": "finished"}
+    assert {run: artefacts(tmp_path, run) for run in runs} == alone
+
+
+def test_a_run_that_is_killed_again_and_again_costs_the_others_nothing(tmp_path, alone):
+    arguments = make_pack(tmp_path, make_run(tmp_path, "b"), make_run(tmp_path, "a"))
+    done = train(tmp_path, [*arguments, "--attempts-left", "1"], hooks={"b": "kill always"})
+    assert done.returncode == 75, "the workflow should try again, with more memory"
+    assert not (tmp_path / "receipt.json").exists()
+    before = (tmp_path / "results/store/a/model.safetensors").stat().st_mtime_ns
+
+    done = train(tmp_path, [*arguments, "--attempts-left", "0"], hooks={"b": "kill always"})
+    assert done.returncode == 0, done.stderr
+    assert statuses(tmp_path) == {"b": "crashed", "a": "finished"}
+    assert (tmp_path / "results/store/a/model.safetensors").stat().st_mtime_ns == before, "it was trained twice"
+
+
+def test_a_signal_ends_the_pack_and_the_same_command_goes_on(tmp_path, alone):
+    runs = [make_run(tmp_path, "a"), make_run(tmp_path, "b", model="xs-tttt-local_attn3", seed=1)]
+    arguments = make_pack(tmp_path, *runs)
+    done = train(tmp_path, arguments, hooks={"b": "signal parent"})
+    assert done.returncode == 75 and "stopped: SIGUSR1" in done.stderr
+    assert not (tmp_path / "receipt.json").exists()
+    assert "SIGTERM" in (tmp_path / "logs/train/b.log").read_text(), "the run was asked to write its state"
+    done = train(tmp_path, arguments)
+    assert done.returncode == 0, done.stderr
+    assert {run: artefacts(tmp_path, run) for run in runs} == alone
+
+
+def test_a_list_that_names_a_run_twice_is_refused(tmp_path):
+    run = make_run(tmp_path, "a")
+    done = train(tmp_path, make_pack(tmp_path, run, run))
+    assert done.returncode == 2
+    assert "names a twice" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "results/store").exists()
+
+
+def test_the_parent_loads_no_code_of_the_runs(tmp_path):
+    """Runs bring their own frozen code, which may differ from run to run."""
+    for name, word in {"one": "first", "two": "second"}.items():
+        package = tmp_path / "results/code" / name / "tokenmix/training"
+        package.mkdir(parents=True)
+        (package.parent / "__init__.py").touch()
+        (package / "__init__.py").touch()
+        (package / "__main__.py").write_text(f"def main(arguments):\n    print('the {word} code')\n    return 0\n")
+        make_run(tmp_path, name)
+        plan = tmp_path / f"results/plan/{name}.json"
+        plan.write_text(plan.read_text().replace("results/code/cccccccc", f"results/code/{name}"))
+    done = train(tmp_path, make_pack(tmp_path, "one", "two"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "logs/train/one.log").read_text() == "the first code\n"
+    assert (tmp_path / "logs/train/two.log").read_text() == "the second code\n"
