@@ -17,7 +17,7 @@ tex:
 	@envs/setup latex
 
 paper: env tex
-	$(BIN)/snakemake paper --config study=$(STUDY)
+	$(BIN)/snakemake paper --logger rich --config study=$(STUDY)
 
 test: env tex
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

@@ -33,8 +33,7 @@ def use_this_python() -> None:
 def freeze_plan(workflow, overrides: dict) -> None:
     """Freeze the study that config.yaml and the command line ask for, and tell all jobs where it lies."""
     root = Path(workflow.basedir)
-    # on a cluster `jobs` counts nodes; packs are then as long as the config allows
-    workers = 1 if workflow.resource_settings.nodes else workflow.resource_settings.cores
+    workers = trains_at_once(workflow)
     try:
         config = load_config(root, overrides=overrides)
         plan = freeze(config, root=root)
@@ -49,6 +48,20 @@ def freeze_plan(workflow, overrides: dict) -> None:
     mirrors = [os.environ.get("TOKENMIX_MIRRORS", ""), *configured]
     os.environ["TOKENMIX_MIRRORS"] = os.pathsep.join(filter(None, mirrors))
     os.environ["TOKENMIX_OFFLINE"] = "1" if config.data.offline else os.environ.get("TOKENMIX_OFFLINE", "")
+
+
+def trains_at_once(workflow) -> int:
+    """How many packs this machine trains at the same time; 1 as well on a cluster, where packs should be long.
+
+    A GPU takes one pack at a time, whose runs share it, unless the user says otherwise (--resources gpu=2).
+    """
+    if workflow.resource_settings.nodes:  # what `jobs` means to an executor
+        return 1
+    if not has_gpu():
+        return workflow.resource_settings.cores
+    if "gpu" not in workflow.global_resources:
+        workflow.register_resource("gpu", 1)
+    return 1
 
 
 def free_locks_of_the_dead() -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 from faults.scene import Scene
 
 #: what a scene's Snakemake is started with; the memory of a pack fits the nodes at every attempt
-PROFILE = ("--profile", "slurm", "--set-resources", "train:mem_mb=2000", "train:runtime=30")
+PROFILE = (
+    "--profile", "slurm", "--slurm-init-seconds-before-status-checks", "3",
+    "--set-resources", "train:mem_mb=2000", "train:runtime=30",
+)  # fmt: skip
 
 
 def _ask(*command: str) -> str:

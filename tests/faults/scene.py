@@ -15,8 +15,10 @@ from pathlib import Path
 from checkout import TINY, Checkout
 
 #: long enough to be hit in the middle, two runs in one pack, state twice a second
-STUDY = TINY.replace("iterations: 12", "iterations: 100").replace(
-    "needs_gpu: false", "needs_gpu: false, checkpoint_seconds: 0.5"
+STUDY = (
+    TINY.replace("iterations: 12", "iterations: 100")
+    .replace("batch_size: 64", "batch_size: 32")
+    .replace("needs_gpu: false", "needs_gpu: false, checkpoint_seconds: 0.5")
 )
 #: what a run leaves
 ARTEFACTS = ("model.safetensors", "history.csv", "predictions.npz", "run.json")
