@@ -1,8 +1,6 @@
 """MetaFormer: a residual network whose token mixer can be exchanged.
 
-Yu et al., "MetaFormer is actually what you need for vision" (CVPR 2022), sections 3.1 and 3.2. A block is
-
-    x + drop(scale1 * mixer(norm1(x)))   then   x + drop(scale2 * mlp(norm2(x)))
+Yu et al., "MetaFormer is actually what you need for vision" (CVPR 2022), sections 3.1 and 3.2; `block` has its block.
 
 Suffixes of tensor names: B images, C channels, H and W positions. Maps keep the shape (B, C, H, W) but lie in
 memory channels last, so that the channel MLP is a plain linear layer on the last axis of contiguous data.
@@ -10,7 +8,7 @@ memory channels last, so that the channel MLP is a plain linear layer on the las
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tokenmix.errors import UserError
-from tokenmix.models.linear import Linear
+from tokenmix.models.block import Block, ChannelMLP, ChannelNorm, PositionMap, mean_of_positions
 from tokenmix.models.site import Site
 from tokenmix.study.grammar import ModelSpec
 
@@ -49,6 +47,10 @@ class Options:
     drop_path: chance to skip a branch for an image in training, the same in every block.
     layer_scale: initial value of the scale of every branch.
     small_map_fallback: local attention becomes global on maps of 64 tokens or fewer.
+    norm: `group` is GroupNorm with one group, `channel` normalises each position by itself, and
+        `by_arrangement` is the published study's choice: group for [T,T,T,T], channel for hybrids.
+    positions: where learned position maps stand: in the `mixer` (global attention in the first block of a
+        stage), before `stage3` (where the pretrained hybrid has its one map), or `none`.
     pool_first: average the positions before the last norm, as timm's PoolFormer does (the study and the
         original authors' code norm first); for comparisons with timm.
     """
@@ -57,6 +59,8 @@ class Options:
     drop_path: float = 0.1
     layer_scale: float = 1e-5
     small_map_fallback: bool = False
+    norm: str = "group"
+    positions: str = "mixer"
     pool_first: bool = False
 
 
@@ -78,65 +82,14 @@ class PatchEmbedding(nn.Conv2d):
         return F.linear(x, weight, self.bias)[:, :, None, None]
 
 
-class DropPath(nn.Module):
-    """Stochastic depth: in training, a branch is zero for an image with chance `p`, else divided by 1 - p.
-
-    It acts on the branch's scale, (C, 1, 1) -> (B, C, 1, 1), so that the branch is multiplied only once.
-    """
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, scale_C11: Tensor, images: int) -> Tensor:
-        if not self.training or self.p == 0:
-            return scale_C11
-        keep = 1 - self.p
-        mask_B111 = scale_C11.new_empty(images, 1, 1, 1).bernoulli_(keep).div_(keep)
-        return scale_C11 * mask_B111
-
-
-class ChannelMLP(nn.Module):
-    """Two linear layers over the channels of each position, four times wider inside, with GELU between."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.expand = Linear(dim, 4 * dim)
-        self.contract = Linear(4 * dim, dim)
-        for layer in (self.expand, self.contract):
-            nn.init.trunc_normal_(layer.weight, std=0.02)
-            nn.init.zeros_(layer.bias)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        x_BHWC = x_BCHW.movedim(1, -1)
-        return self.contract(F.gelu(self.expand(x_BHWC))).movedim(-1, 1)
-
-
-class Block(nn.Module):
-    """One MetaFormer block: a token mixer and a channel MLP, each a normed, scaled residual branch."""
-
-    def __init__(self, mixer: nn.Module, dim: int, options: Options) -> None:
-        super().__init__()
-        self.norm1 = nn.GroupNorm(1, dim)
-        self.mixer = mixer
-        self.scale1 = nn.Parameter(torch.full((dim, 1, 1), options.layer_scale))
-        self.norm2 = nn.GroupNorm(1, dim)
-        self.mlp = ChannelMLP(dim)
-        self.scale2 = nn.Parameter(torch.full((dim, 1, 1), options.layer_scale))
-        self.drop = DropPath(options.drop_path)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        images = x_BCHW.shape[0]
-        x_BCHW = x_BCHW + self.drop(self.scale1, images) * self.mixer(self.norm1(x_BCHW))
-        return x_BCHW + self.drop(self.scale2, images) * self.mlp(self.norm2(x_BCHW))
-
-
 class MetaFormer(nn.Module):
     """Four stages of blocks, each on a map of half the side of the one before, then norm, average, linear.
 
     Args:
         mixers: per stage, the function that builds a token mixer for a `Site`.
         grid: size of the input images, (H, W).
+
+    Attributes: `widths` and `grids` of the stages; `pool`, from the normed map to the vector that is classified.
     """
 
     def __init__(
@@ -150,6 +103,9 @@ class MetaFormer(nn.Module):
         options: Options,
     ) -> None:
         super().__init__()
+        norm = ChannelNorm if options.norm == "channel" else partial(nn.GroupNorm, 1)
+        self.widths = scale.widths
+        self.pool: Callable[[Tensor], Tensor] = mean_of_positions
         self.embeddings = nn.ModuleList()
         self.stages = nn.ModuleList()
         self.grids: list[tuple[int, ...]] = []
@@ -160,18 +116,37 @@ class MetaFormer(nn.Module):
             if min(grid) < 1:
                 raise UserError("images are too small for the stem; use at least 7 pixels a side")
             self.embeddings.append(PatchEmbedding(width_before, width, kernel, stride, padding))
-            sites = [
-                Site(width, grid, block == 0, options.head_dim, options.small_map_fallback) for block in range(blocks)
-            ]
-            self.stages.append(nn.Sequential(*(Block(mixers[stage](site), width, options) for site in sites)))
+            layers = nn.Sequential()
+            for block in range(blocks):
+                site = Site(
+                    width,
+                    grid,
+                    first=block == 0,
+                    head_dim=options.head_dim,
+                    small_map_fallback=options.small_map_fallback,
+                    positions=options.positions == "mixer",
+                )
+                layers.append(
+                    Block(
+                        mixers[stage](site),
+                        ChannelMLP(width),
+                        width,
+                        norm=norm,
+                        layer_scale=options.layer_scale,
+                        drop_path=options.drop_path,
+                    )
+                )
+            self.stages.append(layers)
             self.grids.append(grid)
             width_before = width
         # timm's last norm differs in its epsilon, too
-        self.norm = nn.GroupNorm(1, width_before, eps=1e-6 if options.pool_first else 1e-5)
+        self.norm = norm(width_before, eps=1e-6 if options.pool_first else 1e-5)
         self.pool_first = options.pool_first
         self.head = nn.Linear(width_before, classes)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
+        if options.positions == "stage3":
+            self.embeddings[2] = nn.Sequential(self.embeddings[2], PositionMap(self.widths[2], self.grids[2]))
 
     def features(self, x_BCHW: Tensor) -> Tensor:
         """The map of the last stage before the last norm, (B, C, H/32, W/32) for S12."""
@@ -183,8 +158,8 @@ class MetaFormer(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         x_BCHW = self.features(x_BCHW)
         if self.pool_first:
-            return self.head(self.norm(x_BCHW.flatten(2).mean(-1)))
-        return self.head(self.norm(x_BCHW).flatten(2).mean(-1))
+            return self.head(self.norm(self.pool(x_BCHW)))
+        return self.head(self.pool(self.norm(x_BCHW)))
 
 
 def build(
@@ -199,10 +174,20 @@ def build(
     makers = {"p": partial(_mixer_class("pooling"), kernel=3)} if "p" in spec.arrangement else {}
     if "t" in spec.arrangement:
         makers["t"] = partial(_mixer_class(spec.mixer), kernel=spec.kernel)
-    mixers = [makers[letter] for letter in spec.arrangement]
-    return MetaFormer(
-        SCALES[spec.scale], mixers, channels=channels, classes=classes, grid=grid, options=Options(**options)
+    chosen = Options(**options)
+    if chosen.norm == "by_arrangement":
+        chosen = replace(chosen, norm="channel" if "p" in spec.arrangement else "group")
+    model = MetaFormer(
+        SCALES[spec.scale],
+        [makers[letter] for letter in spec.arrangement],
+        channels=channels,
+        classes=classes,
+        grid=grid,
+        options=chosen,
     )
+    for extension in spec.extensions:
+        importlib.import_module(f"tokenmix.models.extensions.{extension}").extend(model)
+    return model
 
 
 def _mixer_class(name: str) -> type[nn.Module]:

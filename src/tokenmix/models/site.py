@@ -11,7 +11,8 @@ class Site:
     """The place of one token mixer in a model.
 
     `dim` is the number of channels C, `grid` the size of the map it works on, (H, W), `first` says whether
-    it is in the first block of its stage. `head_dim` and `small_map_fallback` are the model's options.
+    it is in the first block of its stage. `head_dim` and `small_map_fallback` are the model's options;
+    `positions` says whether a mixer that knows no order adds learned position maps.
     """
 
     dim: int
@@ -19,6 +20,7 @@ class Site:
     first: bool = False
     head_dim: int = 16
     small_map_fallback: bool = False
+    positions: bool = True
 
     @property
     def tokens(self) -> int:

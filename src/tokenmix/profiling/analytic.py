@@ -6,8 +6,10 @@ N positions of a map with d channels, kernel k, P pairs of a position with a nei
     sep_conv        d k^2 N
     pooling         d P
     local_attn      4 d^2 N + 2 d P       four projections, scores, weighted values
+      with a token  4 d^2 (N + 1) + 2 d (P + 2 N + 1)
     full_attn       4 d^2 N + 2 d N^2
     random(_learned)  d N^2
+    fcvit           2 (2 d N + 3 d^2 / 8 + d k^2 N + 2 d h N)    h = max(d / 8, 16), the bottleneck
     identity        0
 
 (The figure of Keuth et al., arXiv 2510.05971, counts local attention's value product over all N^2 pairs, and
@@ -15,7 +17,10 @@ pooling and depthwise convolution on one map of 64 x 64 for all stages; here eve
 own map.)
 """
 
+from collections.abc import Collection
 from math import prod
+
+from tokenmix.study.grammar import TOKENS
 
 
 def pairs(grid: tuple[int, ...], kernel: int) -> int:
@@ -24,8 +29,13 @@ def pairs(grid: tuple[int, ...], kernel: int) -> int:
     return prod(side * (2 * reach + 1) - reach * (reach + 1) for side, reach in zip(grid, reaches, strict=True))
 
 
-def mixer_macs(mixer: str, dim: int, grid: tuple[int, ...], kernel: int | None) -> int | None:
-    """MACs of one layer for one image; None for a mixer without a formula (a new one)."""
+def mixer_macs(
+    mixer: str, dim: int, grid: tuple[int, ...], kernel: int | None, extensions: Collection[str] = ()
+) -> int | None:
+    """MACs of one layer for one image; None for a mixer without a formula (a new one).
+
+    Of the `extensions` of a model only a global token changes the mixer's count.
+    """
     tokens = prod(grid)
     match mixer, kernel:
         case "conv", int():
@@ -34,12 +44,17 @@ def mixer_macs(mixer: str, dim: int, grid: tuple[int, ...], kernel: int | None) 
             return dim * kernel ** len(grid) * tokens
         case "pooling", int():
             return dim * pairs(grid, kernel)
+        case "local_attn", int() if set(TOKENS) & set(extensions):
+            return 4 * dim**2 * (tokens + 1) + 2 * dim * (pairs(grid, kernel) + 2 * tokens + 1)
         case "local_attn", int():
             return 4 * dim**2 * tokens + 2 * dim * pairs(grid, kernel)
         case "full_attn", None:
             return 4 * dim**2 * tokens + 2 * dim * tokens**2
         case (("random" | "random_learned"), None):
             return dim * tokens**2
+        case "fcvit", int():
+            context = 2 * dim * tokens + 3 * dim * (dim // 8)
+            return 2 * (context + dim * (kernel ** len(grid) + 2 * max(dim // 8, 16)) * tokens)
         case "identity", None:
             return 0
     return None

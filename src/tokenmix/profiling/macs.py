@@ -8,7 +8,8 @@ What counts, for one image:
 - convolutions and matrix products: one per multiplication (padding included, as in the usual dense loops);
 - attention: one per channel for each pair of query and key, once for the score and once for the value;
   local attention has the pairs that lie inside the map, which is fewer than N k^2 near the border;
-- pooling and means: one addition per value that enters a mean.
+  a global token adds its own pairs;
+- pooling and means: one addition per value that enters a mean; bilinear interpolation: four a value.
 
 Not counted: biases, element-wise arithmetic, activations, softmax, norms, comparisons, moving data.
 """
@@ -31,6 +32,8 @@ from fvcore.nn.jit_handles import (
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from tokenmix.profiling.analytic import pairs
+
 #: element-wise: at most a few operations per value, against hundreds in the products around them
 ELEMENTWISE = (
     "add",
@@ -51,6 +54,7 @@ ACTIVATIONS = (
     "gelu",
     "relu",
     "relu_",
+    "leaky_relu",
     "silu",
     "silu_",
     "sigmoid",
@@ -59,11 +63,12 @@ ACTIVATIONS = (
     "log_softmax",
     "softplus",
 )
-NORMS = ("group_norm", "layer_norm", "batch_norm", "instance_norm", "rms_norm")
+NORMS = ("group_norm", "layer_norm", "batch_norm", "instance_norm", "rms_norm", "std_mean")
 #: comparisons and changes of shape that fvcore does not know by itself
 MOVES = (
     "max_pool2d",
     "max_pool3d",
+    "amax",
     "movedim",
     "unflatten",
     "expand_as",
@@ -152,6 +157,20 @@ def _local_attention(inputs: list[Any], outputs: list[Any]) -> int:
     return 2 * batch * heads * head_dim * pairs
 
 
+def _extended_attention(inputs: list[Any], outputs: list[Any]) -> int:
+    batch, tokens, _, heads, head_dim = get_shape(inputs[0])
+    grid, kernel = _numbers(inputs[1]), inputs[2].toIValue()
+    near = pairs(tuple(grid), kernel)
+    positions = prod(grid)
+    # every position sees the token behind the map, and that sees all of them and itself
+    with_token = near + 2 * positions + 1 if tokens > positions else near
+    return 2 * batch * heads * head_dim * with_token
+
+
+def _bilinear(inputs: list[Any], outputs: list[Any]) -> int:
+    return 4 * prod(get_shape(outputs[0]))
+
+
 def _average_pool(inputs: list[Any], outputs: list[Any]) -> int:
     sides, results = get_shape(inputs[0]), get_shape(outputs[0])
     kernel = _numbers(inputs[1])
@@ -183,6 +202,8 @@ COUNTED = {
     "aten::matmul": _matmul,
     "aten::scaled_dot_product_attention": _attention,
     "tokenmix::local_attention": _local_attention,
+    "tokenmix::extended_attention": _extended_attention,
+    "aten::upsample_bilinear2d": _bilinear,
     "aten::avg_pool2d": _average_pool,
     "aten::avg_pool3d": _average_pool,
     "aten::adaptive_avg_pool2d": _values_in,

@@ -16,6 +16,18 @@ MIXERS = {
     "identity": "identity",
     "random": "random mixing",
     "random_learned": "learned token matrix",
+    "fcvit": "FCViT mixer",
+}
+FAMILIES = {
+    "resnet18": "ResNet18",
+    **{"fcvit_tiny": "FCViT-Tiny", "fcvit_b12": "FCViT-B12", "fcvit_b24": "FCViT-B24", "fcvit_b48": "FCViT-B48"},
+}
+EXTENSIONS = {
+    "bilinear": "bilinear patch embedding",
+    "coordmlp": "coordinate MLP",
+    "slopes": "slopes",
+    "cls": "CLS token",
+    "register": "global register",
 }
 METRICS = {
     "accuracy": "accuracy",
@@ -27,7 +39,7 @@ METRIC_HEADS = {"accuracy": "Acc.", "balanced_accuracy": "Bal. acc.", "auc": "AU
 INITS = {"scratch": "from scratch", "warm": "warm start", "cold": "cold start", "pretrained": "pretrained"}
 
 _METAFORMER = re.compile(
-    r"(?P<scale>[a-z0-9]+)-(?P<arrangement>[tp]{4})-(?P<mixer>[a-z_]+?)(?P<kernel>\d+)?(?P<plus>\+.*)?"
+    r"(?P<scale>[a-z0-9]+)-(?P<arrangement>[tp]{4})-(?P<mixer>[a-z_]+?)(?P<kernel>\d+)?(?P<extensions>(\+\w+)*)"
 )
 _RESNET = re.compile(r"(?P<family>resnet\d+)-k(?P<kernel>\d+)")
 
@@ -41,20 +53,27 @@ class ModelName:
     kernel: int | None
     scale: str = ""
     arrangement: str = ""
-    extension: str = ""
+    extensions: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
-        """The mixer or family in words, without the kernel."""
-        if not self.arrangement:
-            return {"resnet18": "ResNet18"}.get(self.mixer, self.mixer)
-        words = MIXERS.get(self.mixer, self.mixer.replace("_", " "))
-        return words + (f" {self.extension}" if self.extension else "")
+        """The mixer or family in words, with its extensions and without the kernel."""
+        return self._words + self._extended
 
     @property
     def text(self) -> str:
-        """The mixer with its kernel, as sentences say it: `local attention 5×5`."""
-        return self.label + (f" {self.kernel}×{self.kernel}" if self.kernel else "")
+        """The mixer with its kernel, as sentences say it: `local attention 5×5 + slopes`."""
+        return self._words + (f" {self.kernel}×{self.kernel}" if self.kernel else "") + self._extended
+
+    @property
+    def _words(self) -> str:
+        if not self.arrangement:
+            return FAMILIES.get(self.mixer, self.mixer)
+        return MIXERS.get(self.mixer, self.mixer.replace("_", " "))
+
+    @property
+    def _extended(self) -> str:
+        return "".join(f" + {EXTENSIONS.get(name, name)}" for name in self.extensions)
 
 
 def model_name(name: str) -> ModelName:
@@ -67,7 +86,7 @@ def model_name(name: str) -> ModelName:
             int(kernel) if kernel else None,
             match["scale"],
             match["arrangement"],
-            match["plus"] or "",
+            tuple(match["extensions"].split("+")[1:]),
         )
     if match := _RESNET.fullmatch(name):
         return ModelName(name, match["family"], int(match["kernel"]))

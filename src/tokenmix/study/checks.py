@@ -11,12 +11,22 @@ from typing import Any
 
 from tokenmix.errors import UserError
 from tokenmix.study.config import merged
-from tokenmix.study.grammar import arrangement_problem, mixer_problems, mixers, nearest, parse_model, quote
+from tokenmix.study.grammar import (
+    arrangement_problem,
+    extension_problems,
+    mixer_problems,
+    mixers,
+    nearest,
+    parse_model,
+    quote,
+)
 from tokenmix.study.manifest import DatasetEntry
 from tokenmix.study.protocol import Training
 from tokenmix.study.yaml_lines import Place
 
 Finding = tuple[Place, str]
+#: tables of the paper that are not lists of models: the data sets, and the published scores
+OWN_TABLES = ("datasets", "reported")
 
 
 def check(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_folder: Path) -> list[Finding]:
@@ -62,6 +72,8 @@ def _tables(raw: Mapping[str, Any], mixer_folder: Path) -> Iterator[Finding]:
     known = mixers(mixer_folder)
     for name, table in entries(tables):
         place: Place = ("tables", name)
+        if name in OWN_TABLES:
+            yield place, f"the paper has a table {quote(name)} of its own; choose another name"
         for i, dataset in enumerate(_list(table.get("datasets"))):
             if isinstance(dataset, str) and dataset not in used:
                 hint = nearest(dataset, map(str, used))
@@ -69,7 +81,7 @@ def _tables(raw: Mapping[str, Any], mixer_folder: Path) -> Iterator[Finding]:
         arrangement = table.get("arrangement")
         if isinstance(arrangement, str) and (text := arrangement_problem(arrangement)):
             yield (*place, "arrangement"), text
-        yield from _mixers(place, table.get("mixers"), known)
+        yield from _mixers(place, table.get("mixers"), known, arrangement)
         for i, model in enumerate(_list(table.get("baselines"))):
             if isinstance(model, str):
                 try:
@@ -83,9 +95,13 @@ def _tables(raw: Mapping[str, Any], mixer_folder: Path) -> Iterator[Finding]:
         yield ("tables",), "a study needs at least one table"
 
 
-def _mixers(table: Place, value: Any, known: dict[str, bool]) -> Iterator[Finding]:
-    for mixer, kernels in value.items() if isinstance(value, dict) else ():
-        place = (*table, "mixers", mixer)
+def _mixers(table: Place, value: Any, known: dict[str, bool], arrangement: Any) -> Iterator[Finding]:
+    for name, kernels in value.items() if isinstance(value, dict) else ():
+        place = (*table, "mixers", name)
+        mixer, *extensions = name.split("+") if isinstance(name, str) else [name]
+        if kernels is not False:
+            for text in extension_problems(extensions, mixer, arrangement if isinstance(arrangement, str) else ""):
+                yield place, text
         if not isinstance(mixer, str) or mixer not in known:
             yield place, mixer_problems(str(mixer), None, known)[0]
         elif kernels is None and known[mixer]:

@@ -50,13 +50,13 @@ def coinciding(models: Iterable[str], size: int, options: Mapping[str, Any]) -> 
 
 
 def _signature(spec: ModelSpec, size: int, options: Mapping[str, Any]) -> tuple:
-    parts: list[tuple[str | None, int | None]] = []
+    parts: list[Any] = [spec.scale, spec.extensions]
     for letter, side in _stages(spec, size):
         mixer, kernel = ("pooling", 3) if letter == "p" else (spec.mixer, spec.kernel)
         if kernel is not None and mixer in PURE_WINDOWS:
             kernel = _reach(mixer, kernel, side, options)
         parts.append((mixer, kernel))
-    return (spec.scale, *parts)
+    return tuple(parts)
 
 
 def _stages(spec: ModelSpec, size: int) -> list[tuple[str, int]]:

@@ -62,11 +62,15 @@ class Execution(Section):
 
 
 class Evaluation(Section):
-    """Bootstrap intervals over the cases of a test split."""
+    """Bootstrap intervals over the cases of a test split, and tests of differences between models."""
 
-    bootstrap: int = Field(default=1000, ge=100, le=1_000_000, description="resamples")
+    bootstrap: int = Field(default=5000, ge=100, le=1_000_000, description="resamples")
     seed: Seed = Field(default=0, description="seed of the resampling, the same cases for every model")
-    level: float = Field(default=0.95, gt=0.5, lt=1, description="level of the intervals")
+    level: float = Field(default=0.95, gt=0.5, lt=1, description="of the intervals; a test errs with 1 - level")
+    correction: Literal["holm", "none"] = Field(
+        default="holm",
+        description="holm: p-values adjusted for all pairs of a table, data set and metric; none: by intervals",
+    )
 
 
 class DatasetUse(Section):

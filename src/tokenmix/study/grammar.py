@@ -1,11 +1,13 @@
 """The grammar of model names: `xs-pptt-local_attn5`, `s12-tttt-identity`, `resnet18-k3`.
 
-    <scale>-<arrangement>-<mixer><kernel?>     scale: s12 or xs; arrangement: one letter a stage
+    <scale>-<arrangement>-<mixer><kernel?><+extension>*    scale: s12 or xs; arrangement: one letter a stage
     resnet18-k<3|5|7>
+    fcvit_<tiny|b12|b24|b48>
 
 In an arrangement `t` stands for the named mixer and `p` for 3x3 pooling. A mixer's name is the name of its
 file in `models/mixers`; the file says `TAKES_KERNEL = True` or `False` at its top level, which is read from
-its syntax tree, so that nothing of `models` (and no torch) is imported here.
+its syntax tree, so that nothing of `models` (and no torch) is imported here. An extension is a file of
+`models/extensions`: `s12-tttt-local_attn5+slopes`.
 """
 
 import ast
@@ -22,8 +24,22 @@ MIXER_FOLDER = Path(__file__).resolve().parent.parent / "models" / "mixers"
 SCALES = ("s12", "xs")
 STAGES = 4
 RESNET_KERNELS = (3, 5, 7)
+FCVIT_SCALES = ("tiny", "b12", "b24", "b48")
 #: Kernels of mixers are odd, from 3 to this.
 LARGEST_KERNEL = 99
+#: Extension -> the mixers that can have it, or None for all. They stand in a name in this order, which is that
+#: in which they change a model.
+EXTENSIONS: dict[str, tuple[str, ...] | None] = {
+    "bilinear": None,
+    "coordmlp": None,
+    "slopes": ("local_attn",),
+    "cls": ("local_attn",),
+    "register": ("local_attn",),
+}
+#: Mixers with attention weights, which a warm start reuses and a cold start does not.
+ATTENTION = ("full_attn", "local_attn")
+#: Both are the global token; it has to be seen in every stage.
+TOKENS = ("cls", "register")
 _EXAMPLE = "write it like `xs-tttt-pooling3` or `resnet18-k3`"
 
 
@@ -37,14 +53,27 @@ class ModelSpec:
     arrangement: str | None = None
     mixer: str | None = None
     kernel: int | None = None
+    extensions: tuple[str, ...] = ()
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The published weights from which this model can start, or None."""
+        if self.extensions:
+            return None
+        if self.name == "resnet18-k3":
+            return "resnet18"
+        if self.name == "s12-tttt-pooling3":
+            return "poolformer_s12"
+        return "metaformer_ppaa_s12_224" if (self.scale, self.arrangement) == ("s12", "pptt") else None
 
     def modules(self) -> tuple[str, ...]:
-        """The modules this model needs beside the builder's: its family and the mixers in it, none else."""
-        if self.family == "resnet":
-            return ("tokenmix.models.resnet",)
+        """The modules this model needs beside the builder's: its family, its mixers and extensions, none else."""
+        if self.family != "metaformer":
+            return (f"tokenmix.models.{self.family}",)
         names = ["pooling", self.mixer] if "p" in (self.arrangement or "") else [self.mixer]
         mixers = (f"tokenmix.models.mixers.{name}" for name in dict.fromkeys(names))
-        return ("tokenmix.models.metaformer", *mixers)
+        extensions = (f"tokenmix.models.extensions.{name}" for name in self.extensions)
+        return ("tokenmix.models.metaformer", *mixers, *extensions)
 
 
 def mixers(folder: Path = MIXER_FOLDER) -> dict[str, bool]:
@@ -82,8 +111,9 @@ def _takes_kernel(path: Path, _modified: int) -> bool:
 
 
 def metaformer_name(scale: str, arrangement: str, mixer: str, kernel: int | None = None) -> str:
-    """The name of a MetaFormer; `parse_model` is its inverse."""
-    return f"{scale}-{arrangement}-{mixer}{'' if kernel is None else kernel}"
+    """The name of a MetaFormer; `parse_model` is its inverse. `mixer` may have extensions: `local_attn+slopes`."""
+    base, plus, extensions = mixer.partition("+")
+    return f"{scale}-{arrangement}-{base}{'' if kernel is None else kernel}{plus}{extensions}"
 
 
 def parse_model(name: str, folder: Path = MIXER_FOLDER) -> ModelSpec:
@@ -99,12 +129,18 @@ def parse_model(name: str, folder: Path = MIXER_FOLDER) -> ModelSpec:
             return ModelSpec(name, "resnet", kernel=int(kernel[1]))
         allowed = ", ".join(f"resnet18-k{kernel}" for kernel in RESNET_KERNELS)
         raise UserError(f"{quote(name)}: unknown ResNet; allowed: {allowed}")
+    if name.startswith("fcvit"):
+        scale = name.removeprefix("fcvit_")
+        if scale in FCVIT_SCALES:
+            return ModelSpec(name, "fcvit", scale)
+        raise UserError(f"{quote(name)}: unknown FCViT{nearest(name, [f'fcvit_{known}' for known in FCVIT_SCALES])}")
     parts = name.split("-")
     if len(parts) != 3:
         raise UserError(f"{quote(name)}: unknown model; {_EXAMPLE}")
     scale, arrangement, last = parts
     known = mixers(folder)
-    mixer, kernel_text = _split_mixer(last, known)
+    last, *extensions = last.split("+")
+    mixer, kernel_text = _split_mixer(last)
     problems = []
     if scale not in SCALES:
         problems.append(f"unknown scale {quote(scale)}{nearest(scale, SCALES)}")
@@ -114,12 +150,13 @@ def parse_model(name: str, folder: Path = MIXER_FOLDER) -> ModelSpec:
         problems.append(f"the kernel {quote(kernel_text)} is not an odd number from 3 to {LARGEST_KERNEL}")
     else:
         problems += mixer_problems(mixer, kernel_value, known)
+    problems += extension_problems(extensions, mixer, arrangement)
     if problems:
         raise UserError(f"{quote(name)}: {'; '.join(problems)}")
-    return ModelSpec(name, "metaformer", scale, arrangement, mixer, kernel_value)
+    return ModelSpec(name, "metaformer", scale, arrangement, mixer, kernel_value, tuple(extensions))
 
 
-def _split_mixer(text: str, known: dict[str, bool]) -> tuple[str, str]:
+def _split_mixer(text: str) -> tuple[str, str]:
     # no mixer's name ends with a digit, so what ends the text in digits is the kernel
     match = re.fullmatch(r"(.*?)([0-9]*)", text, re.DOTALL)
     assert match is not None
@@ -150,6 +187,39 @@ def mixer_problems(mixer: str, kernel: int | None, known: dict[str, bool]) -> li
         hint = f"; the nearest are {kernel - 1} and {kernel + 1}" if 4 <= kernel < LARGEST_KERNEL else ""
         return [f"the kernel of `{mixer}` is an odd number from 3 to {LARGEST_KERNEL}, not {kernel}{hint}"]
     return []
+
+
+def extension_problems(extensions: list[str], mixer: str, arrangement: str) -> list[str]:
+    """What is wrong with a model's extensions."""
+    unknown = [name for name in extensions if name not in EXTENSIONS]
+    if unknown:
+        return [f"unknown extension {quote(name)}{nearest(name, EXTENSIONS)}" for name in unknown]
+    problems = []
+    for name in extensions:
+        allowed = EXTENSIONS[name]
+        if allowed is not None and mixer not in allowed:
+            problems.append(f"the mixer {quote(mixer)} cannot have `+{name}`, only {', '.join(allowed)} can")
+    if extensions != (ordered := [name for name in EXTENSIONS if name in extensions]):
+        problems.append(f"extensions are written once and in this order: +{'+'.join(ordered)}")
+    tokens = [name for name in TOKENS if name in extensions]
+    if len(tokens) > 1:
+        problems.append(f"`+{'` and `+'.join(tokens)}` exclude each other: there is one global token")
+    if tokens and "p" in arrangement:
+        problems.append(f"`+{tokens[0]}` needs attention in all stages, the arrangement tttt: pooling sees no token")
+    return problems
+
+
+def init_problem(name: str, init: str) -> str | None:
+    """What is wrong with these initial weights for a model, or None; raises UserError for an unknown model."""
+    spec = parse_model(name)
+    if init == "scratch":
+        return None
+    if spec.checkpoint is None:
+        return f"{quote(name)} has no pretrained weights; only resnet18-k3, s12-tttt-pooling3 and s12-pptt-* do"
+    allowed = ("warm", "cold") if spec.mixer in ATTENTION else ("pretrained",)
+    if init in allowed:
+        return None
+    return f"{quote(name)} cannot start {quote(init)}{nearest(init, ('scratch', *allowed))}"
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:

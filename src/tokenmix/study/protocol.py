@@ -81,3 +81,12 @@ class ModelOptions(Section):
     drop_path: float = Field(default=0.1, ge=0, lt=1, description="drop path, the same in every block")
     layer_scale: float = Field(default=1.0e-5, gt=0, le=1, description="initial value of layer scale")
     small_map_fallback: bool = Field(default=False, description="local attention is global on maps of up to 64 tokens")
+    norm: Literal["group", "channel", "by_arrangement"] = Field(
+        default="group",
+        description="group: one GroupNorm group; channel: layer norm of each position; by_arrangement: group for "
+        "tttt, channel for hybrids, as published",
+    )
+    positions: Literal["mixer", "stage3", "none"] = Field(
+        default="mixer",
+        description="learned position maps: in global attention, before stage 3 as in the pretrained hybrid, or none",
+    )

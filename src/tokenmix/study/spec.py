@@ -20,6 +20,8 @@ NEUTRAL: dict[str, Any] = {
     "training.compile": False,
     "training.validations": 100,
     "model_options.small_map_fallback": False,
+    "model_options.norm": "group",
+    "model_options.positions": "mixer",
 }
 
 

@@ -13,7 +13,7 @@ from tokenmix.models.build import build_model
 S12_WIDTHS, BLOCKS = (64, 128, 320, 512), (2, 2, 6, 2)
 XS_WIDTHS = (16, 32, 80, 128)
 MIXERS = (
-    "pooling3", "conv3", "sep_conv5", "local_attn3", "full_attn", "identity", "random", "random_learned"
+    "pooling3", "conv3", "sep_conv5", "local_attn3", "full_attn", "identity", "random", "random_learned", "fcvit11",
 )  # fmt: skip
 
 
@@ -198,5 +198,5 @@ def test_a_run_reaches_its_own_mixers_only():
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     models = {name.removeprefix("tokenmix.models.") for name in loaded[:-1]}
-    assert models == {"build", "linear", "metaformer", "site", "mixers", "mixers.pooling", "mixers.conv"}
+    assert models == {"build", "block", "linear", "metaformer", "site", "mixers", "mixers.pooling", "mixers.conv"}
     assert loaded[-1] == "False"

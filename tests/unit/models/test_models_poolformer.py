@@ -5,6 +5,7 @@ import timm
 import torch
 from torch.nn import functional as F
 
+from tokenmix.errors import UserError
 from tokenmix.models.build import build_model
 from tokenmix.models.weights import from_timm
 
@@ -53,5 +54,5 @@ def test_the_study_norms_before_it_averages():
 
 
 def test_a_foreign_weight_is_refused():
-    with pytest.raises(KeyError, match="token_mixer"):
+    with pytest.raises(UserError, match="token_mixer"):
         from_timm({"stages.0.blocks.0.token_mixer.qkv.weight": torch.zeros(1)})

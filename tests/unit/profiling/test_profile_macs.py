@@ -42,6 +42,40 @@ def test_traced_count_of_a_mixer_is_its_closed_form(mixer: str, size: tuple[int,
             assert cost.macs == mixer_macs(mixer, width, grid, kernel), (kernel, grid)
 
 
+@pytest.mark.parametrize("extension", ["slopes", "cls", "register"])
+@pytest.mark.parametrize("size", IMAGES, ids=str)
+def test_traced_count_of_extended_attention_is_its_closed_form(extension: str, size: tuple[int, int]) -> None:
+    model = build(f"xs-tttt-local_attn5+{extension}", size)
+    for blocks, (height, breadth), width in zip(model.stages, model.grids, (16, 32, 80, 128), strict=True):
+        shape = (height, breadth) if extension == "slopes" else (height * breadth + 1, 1)
+        cost = count(blocks[0].mixer, (width, *shape))
+        assert cost.skipped == ()
+        assert cost.macs == mixer_macs("local_attn", width, (height, breadth), 5, [extension])
+
+
+def test_what_extensions_cost() -> None:
+    """Against the same model without: the additional layers by hand, `xs` on a colour image of 28 pixels."""
+    base = count(build("xs-tttt-local_attn5"), (3, 28, 28))
+    widths, sides = (16, 32, 80, 128), (14, 7, 4, 2)
+    tokens = [side**2 for side in sides]
+    blocks = (2, 2, 6, 2)
+    costs = {name: count(build(f"xs-tttt-local_attn5+{name}"), (3, 28, 28)) for name in ("slopes", "coordmlp", "cls")}
+    assert all(cost.skipped == () for cost in costs.values())
+    assert costs["slopes"] == base
+    coordinates = sum(n * 16 * (2 + d) for n, d in zip(tokens, widths, strict=True))
+    assert costs["coordmlp"].macs - base.macs == coordinates
+    # projections, pairs and channel MLP of the token, its way from stage to stage; no mean over the last map
+    token = sum(b * (12 * d * d + 2 * d * (2 * n + 1)) for b, d, n in zip(blocks, widths, tokens, strict=True))
+    ways = 16 * 32 + 32 * 80 + 80 * 128
+    assert costs["cls"].macs - base.macs == token + ways - 4 * 128
+    bilinear = count(build("xs-tttt-local_attn5+bilinear"), (3, 28, 28))
+    inputs = (3, 16, 32, 80)
+    assert bilinear.skipped == ()
+    convolutions = sum(n * c * d * k * k for n, c, d, k in zip(tokens, inputs, widths, (7, 3, 3, 3), strict=True))
+    pointwise = sum(n * c * (4 + d) for n, c, d in zip(tokens, inputs, widths, strict=True))
+    assert base.macs - bilinear.macs == convolutions - pointwise
+
+
 @pytest.mark.parametrize("name", ["s12-tttt-local_attn9", "s12-tttt-full_attn", "s12-tttt-random"])
 def test_maps_of_a_large_image_need_no_memory(name: str) -> None:
     # 192 x 192 tokens: one matrix of all pairs would hold 1.36e9 numbers

@@ -56,10 +56,17 @@ def test_models_of_the_same_function_are_grouped():
     assert coinciding(["xs-tttt-pooling3", "xs-pptt-pooling3"], 224, OFF) == [["xs-tttt-pooling3", "xs-pptt-pooling3"]]
 
 
+def test_extensions_make_other_functions():
+    models = [f"s12-pptt-local_attn{end}" for end in ("3", "7", "3+slopes", "7+slopes", "7+coordmlp+slopes")]
+    assert coinciding(models, 28, OFF) == [models[:2], models[2:4]]
+    assert global_stages("s12-tttt-local_attn3+cls", 28, OFF) == [3, 4]
+
+
 @pytest.mark.parametrize("pair, same", [
     (("s12-pptt-local_attn3", "s12-pptt-local_attn7"), True),
     (("s12-pptt-pooling3", "s12-tttt-pooling3"), True),
     (("s12-tttt-local_attn3", "s12-tttt-local_attn7"), False),
+    (("s12-pptt-local_attn3+slopes", "s12-pptt-local_attn5+slopes"), True),
 ])  # fmt: skip
 def test_coinciding_models_give_the_same_outputs_from_the_same_weights(pair, same):
     assert (coinciding(pair, 28, OFF) == [list(pair)]) is same

@@ -75,6 +75,7 @@ def overlaid(root: Path, text: str) -> list[str]:
             ["`lr_factor`"],
         ),
         ("training: 3", "training", ["a mapping with the keys iterations, "]),
+        ("tables: {reported: {mixers: {pooling: [3]}}}", "tables.reported", ["a table `reported` of its own"]),
         ("seeds: 3", "seeds", ["a list of one or more"]),
         ("seeds: []", "seeds", ["a list of one or more"]),
         ("seeds: [0, 0]", "seeds.1", ["twice"]),

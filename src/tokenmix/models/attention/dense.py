@@ -29,14 +29,22 @@ def _parts(qkv: Tensor) -> tuple[Tensor, ...]:
 
 def forward(qkv: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
     """Output, and for the backward pass the log-sum-exp of the scores, (B, heads, N)."""
-    bias = mask(tuple(qkv.shape[1:-3]), kernel, qkv.dtype)
-    out, lse = _FORWARD(*_parts(qkv), attn_mask=bias)
-    return out.transpose(1, 2).reshape(qkv.shape[:-3] + qkv.shape[-2:]), lse.contiguous()
+    return attend(qkv, mask(tuple(qkv.shape[1:-3]), kernel, qkv.dtype))
 
 
 def backward(qkv: Tensor, out: Tensor, lse: Tensor, gradient: Tensor, kernel: int) -> Tensor:
     """The gradient of `qkv` from that of the output of `forward`."""
-    bias = mask(tuple(qkv.shape[1:-3]), kernel, qkv.dtype)
+    return differentiate(qkv, out, lse, gradient, mask(tuple(qkv.shape[1:-3]), kernel, qkv.dtype))
+
+
+def attend(qkv: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """`forward` with any `bias` to the scores that can be expanded to (B, heads, N, N)."""
+    out, lse = _FORWARD(*_parts(qkv), attn_mask=bias)
+    return out.transpose(1, 2).reshape(qkv.shape[:-3] + qkv.shape[-2:]), lse.contiguous()
+
+
+def differentiate(qkv: Tensor, out: Tensor, lse: Tensor, gradient: Tensor, bias: Tensor) -> Tensor:
+    """The gradient of `qkv` from that of the output of `attend`."""
     gradient, out = (tokens.flatten(1, -3).transpose(1, 2) for tokens in (gradient, out))
     parts = _BACKWARD(gradient, *_parts(qkv), out, lse, 0.0, False, attn_mask=bias)
     # three of (B, heads, N, D) back to tokens

@@ -13,13 +13,15 @@ class Mixer(nn.Module):
     """Every token attends to every token of the map.
 
     Query, key and value without bias, output with bias, scores scaled by head_dim ** -0.5; the input is not
-    subtracted. The first block of a stage adds a position map (C, H, W), zero at the start, to its input.
+    subtracted. The first block of a stage adds a position map (C, H, W), zero at the start, to its input,
+    where the site asks for position maps.
     """
 
     def __init__(self, site: Site, kernel: None = None) -> None:
         super().__init__()
         self.heads = site.heads
-        self.position_CHW = nn.Parameter(torch.zeros(site.dim, *site.grid)) if site.first else None
+        placed = site.first and site.positions
+        self.position_CHW = nn.Parameter(torch.zeros(site.dim, *site.grid)) if placed else None
         self.qkv = nn.Linear(site.dim, 3 * site.dim, bias=False)
         self.out = nn.Linear(site.dim, site.dim)
 

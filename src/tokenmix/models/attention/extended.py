@@ -1,0 +1,147 @@
+"""Local attention with slopes and with a global token: `tokenmix::extended_attention`.
+
+Slopes lean the scores of each head towards one side (Keuth et al.'s "directed" attention): with query and key
+at positions p and p' and the head's direction e, one of +x, -x, +y, -y in turn,
+
+    score = (q . k) * D ** -0.5 + slope * e . (p' - p)
+
+A global token sees every position and is seen by all of them; slopes leave its scores alone. It follows the
+positions: T = N for plain maps of N positions, T = N + 1 with the token.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+from tokenmix.models.attention import dense
+from tokenmix.models.attention.flex import visible
+
+
+def extended_attention(qkv: Tensor, grid: tuple[int, ...], kernel: int, slope: float = 0.0) -> Tensor:
+    """Attention over the k x k neighbourhood on the map and the global token, if there is one; differentiable.
+
+    Args:
+        qkv: (B, T, 3, heads, D); the first N tokens are the map's, row by row.
+        grid: size of the map.
+        kernel: odd side of the neighbourhood; may be larger than the map.
+        slope: weight of the distances in the scores.
+
+    Returns: (B, T, heads, D).
+    """
+    if qkv.is_cuda:
+        return _on_cuda(qkv, grid, kernel, slope)
+    return _operator(qkv, grid, kernel, slope)[0]
+
+
+def direction(head: Any, axes: int) -> tuple[Any, Any]:
+    """Axis and sign (+1, -1) of a head's slope: +x, -x, +y, -y and again; x is the last axis of the map."""
+    return axes - 1 - head // 2 % axes, 1 - 2 * (head % 2)
+
+
+@functools.lru_cache(maxsize=64)
+def bias(grid: tuple[int, ...], kernel: int, slope: float, heads: int, token: bool, dtype: torch.dtype) -> Tensor:
+    """What to add to the scores: (1, heads or 1, T, T), -inf where the query does not see the key."""
+    bias_1NN = dense.mask(grid, kernel, torch.float32)[None]
+    if slope:
+        places = torch.meshgrid(*(torch.arange(side) for side in grid), indexing="ij")
+        slopes = []
+        for head in range(heads):
+            axis, sign = direction(head, len(grid))
+            place_N = places[axis].flatten()
+            slopes.append(slope * sign * (place_N[None] - place_N[:, None]))
+        bias_1NN = bias_1NN + torch.stack(slopes)
+    if token:
+        bias_1NN = torch.nn.functional.pad(bias_1NN, (0, 1, 0, 1))
+    return bias_1NN[None].to(dtype)
+
+
+def _bias(qkv: Tensor, grid: Sequence[int], kernel: int, slope: float) -> Tensor:
+    token = qkv.shape[1] > math.prod(grid)
+    return bias(tuple(grid), kernel, slope, qkv.shape[-2], token, qkv.dtype)
+
+
+@torch.library.custom_op("tokenmix::extended_attention", mutates_args=(), device_types="cpu")
+def _operator(qkv: Tensor, grid: Sequence[int], kernel: int, slope: float) -> tuple[Tensor, Tensor]:
+    """Output, and for the backward pass the log-sum-exp of the scores, (B, heads, T)."""
+    return dense.attend(qkv, _bias(qkv, grid, kernel, slope))
+
+
+@torch.library.custom_op("tokenmix::extended_attention_backward", mutates_args=(), device_types="cpu")
+def _backward_operator(
+    qkv: Tensor, out: Tensor, lse: Tensor, gradient: Tensor, grid: Sequence[int], kernel: int, slope: float
+) -> Tensor:
+    return dense.differentiate(qkv, out, lse, gradient, _bias(qkv, grid, kernel, slope))
+
+
+@_operator.register_fake
+def _(qkv: Tensor, grid: Sequence[int], kernel: int, slope: float) -> tuple[Tensor, Tensor]:
+    batch, tokens, _, heads, depth = qkv.shape
+    lse = qkv.new_empty(batch, heads, tokens, dtype=torch.promote_types(qkv.dtype, torch.float32))
+    return qkv.new_empty(batch, tokens, heads, depth), lse
+
+
+@_backward_operator.register_fake
+def _(
+    qkv: Tensor, out: Tensor, lse: Tensor, gradient: Tensor, grid: Sequence[int], kernel: int, slope: float
+) -> Tensor:
+    return qkv.new_empty(qkv.shape)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    qkv, *ctx.settings = inputs
+    ctx.save_for_backward(qkv, *output)
+
+
+def _differentiate(ctx: Any, gradient: Tensor, _: Tensor | None) -> tuple[Tensor, None, None, None]:
+    return _backward_operator(*ctx.saved_tensors, gradient, *ctx.settings), None, None, None
+
+
+_operator.register_autograd(_differentiate, setup_context=_keep)
+
+
+def sees(grid: tuple[int, ...], kernel: int) -> Any:
+    """The mask of FlexAttention: neighbours on the map, and everything from and to the token behind it."""
+    near, tokens = visible(grid, kernel), math.prod(grid)
+
+    def mask(batch: Any, head: Any, q: Any, k: Any) -> Any:
+        return (near(batch, head, q, k) & (q < tokens) & (k < tokens)) | (q == tokens) | (k == tokens)
+
+    return mask
+
+
+def leans(grid: tuple[int, ...], slope: float) -> Any:
+    """The change of scores of FlexAttention: each head's slope between positions of the map."""
+    tokens = math.prod(grid)
+
+    def change(score: Any, batch: Any, head: Any, q: Any, k: Any) -> Any:
+        on_map = (q < tokens) & (k < tokens)
+        axis, sign = direction(head, len(grid))
+        # from the last axis to the first: the remainder is the coordinate, the quotient numbers the rest
+        for number in reversed(range(len(grid))):
+            side = grid[number]
+            counts = on_map & (axis == number)
+            score = score + torch.where(counts, slope * sign * (k % side - q % side), 0.0)
+            q, k = q // side, k // side
+        return score
+
+    return change
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(grid: tuple[int, ...], kernel: int, slope: float, tokens: int, device: torch.device) -> Any:
+    # one compiled function a shape, see `flex`
+    mask = create_block_mask(sees(grid, kernel), None, None, tokens, tokens, device=device)
+    change = leans(grid, slope) if slope else None
+    compiled = torch.compile(flex_attention, fullgraph=True, isolate_recompiles=True)  # type: ignore[call-overload]
+    return functools.partial(compiled, score_mod=change, block_mask=mask)
+
+
+def _on_cuda(qkv: Tensor, grid: tuple[int, ...], kernel: int, slope: float) -> Tensor:
+    # (B, T, 3, heads, D) -> three of (B, heads, T, D)
+    q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
+    return _compiled(grid, kernel, slope, qkv.shape[1], qkv.device)(q, k, v).transpose(1, 2)

@@ -1,0 +1,27 @@
+"""How models are called."""
+
+import pytest
+
+from tokenmix.reporting.names import model_name
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "text"),
+    [
+        ("s12-tttt-local_attn5", "local attention", "local attention 5×5"),
+        ("s12-tttt-local_attn5+slopes", "local attention + slopes", "local attention 5×5 + slopes"),
+        (
+            "xs-tttt-local_attn5+bilinear+coordmlp+cls",
+            "local attention + bilinear patch embedding + coordinate MLP + CLS token",
+            "local attention 5×5 + bilinear patch embedding + coordinate MLP + CLS token",
+        ),
+        ("xs-tttt-shiny3+newer", "shiny + newer", "shiny 3×3 + newer"),
+        ("xs-pptt-identity", "identity", "identity"),
+        ("resnet18-k5", "ResNet18", "ResNet18 5×5"),
+        ("fcvit_b12", "FCViT-B12", "FCViT-B12"),
+        ("s12-tttt-fcvit11", "FCViT mixer", "FCViT mixer 11×11"),
+        ("something else", "something else", "something else"),
+    ],
+)
+def test_models_in_words(name: str, label: str, text: str) -> None:
+    assert (model_name(name).label, model_name(name).text) == (label, text)
