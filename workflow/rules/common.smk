@@ -27,7 +27,10 @@ FIGURES = {
     "mac_sizes": [f"{STUDY}/profile/sizes.csv"],
     "curves": [f"{RESULTS}/runs/{run}/history.csv" for run in PLAN["runs"]],
     "scores": METRICS,
+    "ranks": [f"{STUDY}/metrics/{table}/ranks.csv" for table in PLAN["tables"]],
+    "reported": [f"{STUDY}/paper/tables/reported.csv"],
 }
+PUBLISHED = sorted(map(str, Path("paper/reported").glob("*.csv")))
 MANUSCRIPT = sorted(
     str(path)
     for path in Path("paper").rglob("*")

@@ -13,6 +13,8 @@ rule evaluate:
         pairs=f"{STUDY}/metrics/{{table}}/{{dataset}}.pairs.csv",
     log:
         "logs/evaluate/{table}/{dataset}.log",
+    wildcard_constraints:
+        dataset="|".join(PLAN["datasets"]),
     conda:
         "../../envs/tokenmix.yaml"
     resources:
@@ -26,4 +28,27 @@ rule evaluate:
         "Evaluating the runs of {wildcards.table} on {wildcards.dataset}"
     shell:
         'PYTHONPATH=src python -m tokenmix evaluate --plan "$TOKENMIX_PLAN" --table {wildcards.table:q} --dataset {wildcards.dataset:q}'
+        " --out {params.folder:q} > {log:q} 2>&1"
+
+
+rule rank:
+    """Rivals beaten, relative ranks and average places of a table's models over its data sets."""
+    input:
+        metrics_behind,
+    output:
+        wins=f"{STUDY}/metrics/{{table}}/wins.csv",
+        ranks=f"{STUDY}/metrics/{{table}}/ranks.csv",
+    log:
+        "logs/evaluate/{table}.ranks.log",
+    conda:
+        "../../envs/tokenmix.yaml"
+    params:
+        folder=subpath(output.ranks, parent=True),
+        shape=shape,
+        level=PLAN["evaluation"]["level"],
+        code=PLAN["code"]["ranking"],
+    message:
+        "Ranking the models of {wildcards.table}"
+    shell:
+        'PYTHONPATH=src python -m tokenmix rank --plan "$TOKENMIX_PLAN" --table {wildcards.table:q}'
         " --out {params.folder:q} > {log:q} 2>&1"

@@ -2,10 +2,12 @@
 
 A cell is a model with an initialisation on a data set; its runs differ in the seed. Intervals are percentile
 intervals of a bootstrap over the test cases. The interval of a cell is that of the mean over its seeds: it
-says what other cases would change, while the standard deviation over seeds says what other seeds would.
+says what other cases would change, while the standard deviation over seeds says what other seeds would. A
+pair is compared in the same way: means over seeds, in the same resamples for both.
 """
 
 import statistics
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -16,6 +18,7 @@ from tokenmix.errors import UserError
 from tokenmix.evaluation.bootstrap import bootstrap, interval, point_estimates
 from tokenmix.evaluation.metrics import metric_names
 from tokenmix.evaluation.predictions import DatasetRuns, EvaluatedRun
+from tokenmix.evaluation.tests import holm, p_value
 
 Record = dict[str, Any]
 
@@ -27,7 +30,10 @@ CELL_COLUMNS = (
     "dataset", "model", "init", "metric", "mean", "std", "low", "high", "seeds", "cases", "runs",
     "status", "mark",
 )
-PAIR_COLUMNS = ("metric", "model_a", "init_a", "model_b", "init_b", "difference", "low", "high")
+PAIR_COLUMNS = (
+    "metric", "model_a", "init_a", "model_b", "init_b", "difference", "low", "high",
+    "p", "p_holm", "significant",
+)
 # fmt: on
 
 
@@ -52,8 +58,12 @@ class _Cell:
         return ";".join(sorted({run.mark for run in self.runs if run.mark}))
 
 
-def evaluate(data: DatasetRuns, number: int, seed: int, level: float) -> Records:
-    """Records of runs, cells and pairs of cells from `number` resamples at a confidence `level` (0.95)."""
+def evaluate(data: DatasetRuns, number: int, seed: int, level: float, correction: str = "holm") -> Records:
+    """Records of runs, cells and pairs of cells from `number` resamples at a confidence `level` (0.95).
+
+    A pair is `significant` (1 or 0) by `correction`: "holm", where its p-value, adjusted for all pairs under the
+    metric, is below 1 - level; "none", where its own interval excludes 0, as the published study has it.
+    """
     points = {run.run: point_estimates(run.scorer, data.cases) for run in data.runs}
     drawn = bootstrap({run.run: run.scorer for run in data.runs}, data.cases, number, seed)
     cells = _group(data.runs)
@@ -74,12 +84,27 @@ def evaluate(data: DatasetRuns, number: int, seed: int, level: float) -> Records
             ending = (";".join(run.run for run in cell.runs), cell.status(), cell.mark())
             name = (data.dataset, cell.model, cell.init, metric)
             records.cells.append(_record(CELL_COLUMNS, *name, *numbers, *ending))
-        for a, b in combinations(range(len(cells)), 2):
-            names = (cells[a].model, cells[a].init, cells[b].model, cells[b].init)
-            difference = averages[a] - averages[b]
-            limits = interval(means[a] - means[b], level)
-            records.pairs.append(_record(PAIR_COLUMNS, metric, *names, difference, *limits))
+        records.pairs.extend(_compare(metric, cells, averages, means, level, correction))
     return records
+
+
+def _compare(
+    metric: str, cells: list[_Cell], averages: list[float], means: list[np.ndarray], level: float, correction: str
+) -> Iterator[Record]:
+    """One record for each pair of cells: their averages differ by how much, and is that significant?"""
+    pairs = list(combinations(range(len(cells)), 2))
+    differences = [averages[a] - averages[b] for a, b in pairs]
+    drawn = [means[a] - means[b] for a, b in pairs]
+    p_values = [p_value(difference, values) for difference, values in zip(differences, drawn, strict=True)]
+    adjusted = holm(p_values)
+    for number, (a, b) in enumerate(pairs):
+        low, high = interval(drawn[number], level)
+        # not a number is never smaller: what cannot be compared is not significant
+        significant = adjusted[number] < 1 - level if correction == "holm" else low > 0 or high < 0
+        names = (cells[a].model, cells[a].init, cells[b].model, cells[b].init)
+        limits = (differences[number], low, high)
+        tested = (p_values[number], adjusted[number], int(significant))
+        yield _record(PAIR_COLUMNS, metric, *names, *limits, *tested)
 
 
 def _record(columns: tuple[str, ...], *values: Any) -> Record:

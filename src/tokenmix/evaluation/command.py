@@ -1,14 +1,11 @@
 """`tokenmix evaluate`: metrics, intervals and comparisons of one data set's runs."""
 
 import argparse
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tokenmix.evaluation.cells import CELL_COLUMNS, PAIR_COLUMNS, RUN_COLUMNS, evaluate
 from tokenmix.evaluation.predictions import load_runs
+from tokenmix.evaluation.rows import as_csv
 from tokenmix.files import read_json, write_atomic
 
 
@@ -24,17 +21,10 @@ def run(args: argparse.Namespace) -> None:
     """Write KEY.csv (runs), KEY.cells.csv (means over seeds) and KEY.pairs.csv (differences of cells)."""
     settings = read_json(args.plan)["evaluation"]
     data = load_runs(args.plan, args.dataset, args.table)
-    runs, cells, pairs = evaluate(data, settings["bootstrap"], settings["seed"], settings["level"])
+    runs, cells, pairs = evaluate(
+        data, settings["bootstrap"], settings["seed"], settings["level"], settings["correction"]
+    )
     write_atomic(args.out / f"{args.dataset}.csv", as_csv(RUN_COLUMNS, runs))
     write_atomic(args.out / f"{args.dataset}.cells.csv", as_csv(CELL_COLUMNS, cells))
     write_atomic(args.out / f"{args.dataset}.pairs.csv", as_csv(PAIR_COLUMNS, pairs))
     print(f"{args.dataset}: {len(data.runs)} runs, {data.cases} test cases, {settings['bootstrap']} resamples")
-
-
-def as_csv(columns: Sequence[str], records: Iterable[Mapping[str, Any]]) -> str:
-    """CSV text with a header; floats in the shortest form that reads back as the same number."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()

@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         if name in ("table", "figure"):
             product.add_argument("name", metavar="NAME", help=f"which {name}")
         product.add_argument("--plan", type=Path, required=True, metavar="INDEX", help="study index in the plan folder")
-        if name in ("check", "pdf"):
+        if name in ("check", "pdf", "reported"):
             product.add_argument(
                 "--source",
                 type=Path,
@@ -48,6 +48,12 @@ def _table(study: Study, args: argparse.Namespace) -> None:
     from tokenmix.reporting import tables
 
     tables.write(study, args.name, study.paper / "tables")
+
+
+def _reported(study: Study, args: argparse.Namespace) -> None:
+    from tokenmix.reporting import reported
+
+    reported.write(study, args.source / "reported", study.paper / "tables")
 
 
 def _figure(study: Study, args: argparse.Namespace) -> None:
@@ -86,7 +92,8 @@ def _registry(study: Study) -> Registry:
 PRODUCTS: dict[str, tuple[Callable[[Study, argparse.Namespace], None], str]] = {
     "values": (_values, "the registry of values, and the sentences of findings"),
     "table": (_table, "one table of results, or `datasets`"),
-    "figure": (_figure, "one figure: mac_mixers, mac_sizes, curves or scores"),
+    "reported": (_reported, "the published values beside the study's own cells: CSV and LaTeX"),
+    "figure": (_figure, "one figure: mac_mixers, mac_sizes, curves, scores, ranks or reported"),
     "runs": (_runs, "the appendix of cells, runs and values"),
     "check": (_check, "check the manuscript's keys, generated files and typed numbers"),
     "pdf": (_pdf, "the PDF of the study"),

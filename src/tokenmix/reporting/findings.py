@@ -58,7 +58,7 @@ def _values(study: Study, table: Table, dataset: str, metric: str, ranking: Rank
     values["ties"] = value(
         len(ranking.ties),
         formats.count(len(ranking.ties)),
-        "models whose paired bootstrap difference to the best includes 0,",
+        f"models not significantly worse than the best ({study.test}),",
     )
     if ranking.seed_noise is not None:
         values["seed_noise"] = value(
@@ -115,8 +115,8 @@ def _paragraph(registry: Registry, study: Study, table: Table, dataset: str) -> 
             verb = "is" if len(ranking.ties) == 1 else "are"
             sentences.append(
                 f"Of the other models that finished, {val('ties')} {verb} not significantly worse "
-                f"(paired bootstrap, "
-                "\\val{study/level} intervals)."
+                f"({study.test}; "
+                "level \\val{study/level})."
             )
         noise = f", against {val('seed_noise')} between seeds of one model" if ranking.seed_noise is not None else ""
         sentences.append(f"Best and worst of {val('compared')} models lie {val('spread')} apart{noise}.")

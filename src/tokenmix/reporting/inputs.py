@@ -101,6 +101,12 @@ class Study:
         return float(self.index.get("evaluation", {}).get("level", 0.95))
 
     @property
+    def test(self) -> str:
+        """How two models are compared, in words."""
+        corrected = self.index.get("evaluation", {}).get("correction", "holm") == "holm"
+        return "paired bootstrap, " + ("Holm's correction for all pairs" if corrected else "uncorrected")
+
+    @property
     def datasets(self) -> dict[str, dict[str, Any]]:
         """Data sets with their size (`breastmnist-28`) in the order of the study."""
         return self.index["datasets"]
@@ -162,7 +168,7 @@ class Study:
             for dataset in table.datasets:
                 for metric, a, b, pair in self._metrics(table, dataset, "pairs", pair_of_row):
                     pairs[dataset, metric, a, b] = pair
-                    pairs[dataset, metric, b, a] = Pair(-pair.difference, -pair.high, -pair.low)
+                    pairs[dataset, metric, b, a] = Pair(-pair.difference, -pair.high, -pair.low, pair.significant)
         return self._pairs[table.name]
 
     def seed_values(self, table: Table, dataset: str, metric: str) -> dict[str, float]:

@@ -32,8 +32,8 @@ def rank(study: Study, table: Table, dataset: str, metric: str) -> Ranking:
     """Rank the cells of one column of a table by their mean.
 
     Diverged cells and undefined values take no part; of models that compute the same function here, only the
-    first does, since their difference is noise by construction. `ties` are the models whose paired bootstrap
-    difference to the best includes zero; a pair that was not compared counts as different.
+    first does, since their difference is noise by construction. `ties` are the models that the test
+    does not tell from the best; a pair that was not compared counts as different.
     """
     cells = study.cells_of(table)
     found = [cells.get((dataset, model, table.init, metric)) for model in table.models]
@@ -51,6 +51,6 @@ def rank(study: Study, table: Table, dataset: str, metric: str) -> Ranking:
     ties = set()
     for cell in ranked:
         pair = pairs.get((dataset, metric, best.model, cell.model))
-        if cell is not best and pair and pair.undecided:
+        if cell is not best and pair and not pair.significant:
             ties.add(cell.model)
     return Ranking(ranked, best, frozenset(ties), diverged)

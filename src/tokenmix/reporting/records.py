@@ -28,16 +28,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Pair:
-    """Difference of two cells under one metric, with its paired bootstrap interval."""
+    """Difference of two cells under one metric, with its paired bootstrap interval, and whether it is significant."""
 
     difference: float
     low: float
     high: float
-
-    @property
-    def undecided(self) -> bool:
-        """Whether the interval includes no difference at all."""
-        return self.low <= 0 <= self.high
+    significant: bool
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def cell_of_row(row: dict[str, str]) -> tuple[CellKey, Cell]:
 
 def pair_of_row(row: dict[str, str]) -> tuple[str, str, str, Pair]:
     """A row of a `.pairs.csv` file: metric, both models, their difference."""
-    pair = Pair(float(row["difference"]), float(row["low"]), float(row["high"]))
+    pair = Pair(float(row["difference"]), float(row["low"]), float(row["high"]), row["significant"] == "1")
     return row["metric"], row["model_a"], row["model_b"], pair
 
 

@@ -159,7 +159,7 @@ def _caption(study: Study, table: Table, style: str) -> str:
     return (
         f"{first} {shown}; $n$: test cases; $k$: kernel. Bold: best; underlined: not significantly "
         f"worse than the best "
-        f"(the \\val{{study/level}} interval of the paired bootstrap difference includes 0).{phantom}"
+        f"({study.test}; level \\val{{study/level}}).{phantom}"
     )
 
 

@@ -12,6 +12,7 @@ from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import enumerate_words, metric_name
 from tokenmix.reporting.records import Cell
 from tokenmix.reporting.registry import Registry, Value
+from tokenmix.reporting.reported import add_reported
 from tokenmix.reporting.tex import key
 
 
@@ -24,6 +25,7 @@ def build(study: Study) -> Registry:
     _add_cells(registry, study)
     _add_profile(registry, study)
     add_findings(registry, study)
+    add_reported(registry, study)
     return registry
 
 

@@ -10,9 +10,11 @@ from tokenmix.study.grammar import parse_model
 #: rebuilds tables and nothing else.
 STAGES = {
     "evaluation": ("tokenmix.evaluation.command",),
+    "ranking": ("tokenmix.evaluation.rank_command",),
     "profiling": ("tokenmix.profiling.command",),
     "values": ("tokenmix.reporting.values",),
     "tables": ("tokenmix.reporting.tables",),
+    "reported": ("tokenmix.reporting.reported",),
     "figures": ("tokenmix.reporting.figures",),
     "appendix": ("tokenmix.reporting.appendix",),
     "paper": ("tokenmix.reporting.paper",),

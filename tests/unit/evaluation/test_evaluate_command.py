@@ -28,6 +28,7 @@ class Study:
         self.runs: dict[str, Any] = {}
         self.labels = np.arange(CASES) % 3
         self.scores: dict[str, np.ndarray] = {}
+        self.correction = "holm"
         for model, signal in MODELS.items():
             for seed in (0, 1):
                 self.add(model, seed, signal)
@@ -37,7 +38,7 @@ class Study:
         folder = self.root / "data/toy-28.aaaaaaaa"
         self._json(folder / "card.json", {"task": "multi-class"})
         dataset = {"name": "toy", "size": 28, "folder": str(folder), "hash": "aaaaaaaa", "kind": "phantom"}
-        evaluation = {"bootstrap": 200, "seed": 0, "level": 0.95}
+        evaluation = {"bootstrap": 200, "seed": 0, "level": 0.95, "correction": self.correction}
         self._json(self.index, {"datasets": {"toy-28": dataset}, "runs": self.runs, "evaluation": evaluation})
 
     def add(self, model: str, seed: int, signal: float, status: str = "finished", mark: str = "") -> str:
@@ -136,6 +137,34 @@ def test_equal_predictions_differ_by_exactly_nothing(study: Study) -> None:
     assert evaluate(study) == 0
     for row in table(study, "toy-28.pairs.csv"):
         assert [float(row[column]) for column in ("difference", "low", "high")] == [0, 0, 0]
+        assert (float(row["p"]), row["significant"]) == (1, "0")
+
+
+def test_the_correction_decides_what_is_significant(study: Study) -> None:
+    for number, signal in enumerate((0.55, 0.6, 1.05, 1.1, 1.15, 1.2)):
+        for seed in (0, 1):
+            study.add(f"xs-tttt-mixer{number}", seed, signal)
+    significant: dict[str, set[tuple[str, ...]]] = {}
+    for study.correction in ("holm", "none"):
+        study.write_index()
+        assert evaluate(study) == 0
+        pairs = table(study, "toy-28.pairs.csv")
+        assert len(pairs) == 4 * 8 * 7 / 2
+        chosen = [row for row in pairs if row["significant"] == "1"]
+        significant[study.correction] = {(row["metric"], row["model_a"], row["model_b"]) for row in chosen}
+        for row in pairs:
+            assert float(row["p"]) <= float(row["p_holm"]) <= 1
+            if study.correction == "holm":
+                assert (row["significant"] == "1") == (float(row["p_holm"]) < 0.05)
+            else:
+                assert (row["significant"] == "1") == (float(row["low"]) > 0 or float(row["high"]) < 0)
+    # the correction takes pairs away and adds none; here it takes some and leaves some
+    assert set() < significant["holm"] < significant["none"]
+    # families are metrics: each has a pair whose p-value counts for all of them
+    for metric in ("accuracy", "auc"):
+        family = [row for row in pairs if row["metric"] == metric]
+        smallest = min(family, key=lambda row: float(row["p"]))
+        assert float(smallest["p_holm"]) == pytest.approx(min(1, len(family) * float(smallest["p"])))
 
 
 def test_bytes_are_the_same_every_time(study: Study) -> None:
@@ -280,7 +309,7 @@ def test_evaluating_loads_nothing_slow(study: Study) -> None:
     arguments = ["evaluate", "--plan", str(study.index), "--dataset", "toy-28", "--out", str(study.root)]
     code = (
         f"import sys; from tokenmix.cli import main; main({arguments!r}); "
-        "print(sorted({'torch', 'pandas', 'scipy', 'sklearn', 'matplotlib'} & set(sys.modules)))"
+        "print(sorted({'torch', 'pandas', 'scipy', 'sklearn', 'matplotlib', 'numba'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

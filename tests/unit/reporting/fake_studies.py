@@ -5,12 +5,17 @@ import itertools
 import json
 import math
 import random
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tokenmix.evaluation import rank_command
+from tokenmix.evaluation.cells import PAIR_COLUMNS
+from tokenmix.reporting import reported
 from tokenmix.reporting.inputs import Study
 
+PUBLISHED = Path(__file__).parents[3] / "paper" / "reported"
 METRICS = ("accuracy", "balanced_accuracy", "auc", "f1")
 MODELS = (
     "xs-tttt-pooling3",
@@ -43,11 +48,12 @@ def make_study(
     phantoms: bool = False,
     tables: dict[str, dict[str, Any]] | None = None,
     profile: bool = True,
+    size: int = 28,
 ) -> Path:
     """Write the study below `root`, return its index's path; scores fall from the first model to the last."""
     noise = random.Random(0)
     results = root / "results"
-    keys = {name: f"{name}-28" for name in datasets}
+    keys = {name: f"{name}-{size}" for name in datasets}
     index: dict[str, Any] = {
         "study": "fake",
         "title": "fake",
@@ -57,7 +63,7 @@ def make_study(
         "datasets": {
             key: {
                 "name": name,
-                "size": 28,
+                "size": size,
                 "kind": "medmnist",
                 "folder": str(root / "data" / key),
                 "hash": "d" * 64,
@@ -80,7 +86,7 @@ def make_study(
                 "baselines": [model for model in models if model.startswith("resnet")],
             }
         },
-        "evaluation": {"bootstrap": 1000, "seed": 0, "level": 0.95},
+        "evaluation": {"bootstrap": 1000, "seed": 0, "level": 0.95, "correction": "holm"},
         "profile": {},
         "code": {},
         "config_lines": {
@@ -97,7 +103,7 @@ def make_study(
                 run = f"{key}.{model}.scratch.s{seed}.{noise.randrange(16**8):08x}"
                 index["runs"][run] = {
                     "dataset": name,
-                    "size": 28,
+                    "size": size,
                     "model": model,
                     "init": "scratch",
                     "seed": seed,
@@ -114,6 +120,10 @@ def make_study(
         _profile(results / "fake" / "profile", keys.values(), models)
     path = results / "plan" / "fake.0123abcd.json"
     _json(path, index)
+    for table in index["tables"]:
+        rank_command.run(Namespace(plan=path, table=table, out=results / "fake" / "metrics" / table))
+    study = Study.open(path)
+    reported.write(study, PUBLISHED, study.paper / "tables")
     return path
 
 
@@ -301,13 +311,16 @@ def _metrics(folder: Path, key: str, cells: dict[str, list[tuple[float, tuple[st
                     "difference": difference,
                     "low": difference - 0.02,
                     "high": difference + 0.02,
+                    "p": 0.5,
+                    "p_holm": 1.0 if abs(difference) < 0.02 else 0.001,
+                    "significant": int(abs(difference) > 0.02),
                 }
             )
     _csv(folder / f"{key}.csv", runs)
     _csv(folder / f"{key}.cells.csv", means)
     _csv(
         folder / f"{key}.pairs.csv",
-        pairs or [dict.fromkeys(("metric", "model_a", "init_a", "model_b", "init_b", "difference", "low", "high"), 0)],
+        pairs or [dict.fromkeys(PAIR_COLUMNS, 0)],
     )
 
 

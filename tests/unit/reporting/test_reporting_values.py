@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from fake_studies import make_study, open_study
+from fake_studies import MODELS, make_study, open_study
 
 from tokenmix.errors import UserError
 from tokenmix.reporting import formats, values
@@ -101,6 +101,30 @@ def test_findings_name_the_best_and_the_divergence(tmp_path: Path) -> None:
     breast, pneumonia = (study.paper / "findings.tex").read_text().split("\\paragraph")[1:]
     assert "diverged" in pneumonia
     assert "diverged" not in breast
+
+
+@pytest.mark.parametrize("correction", ["holm", "none"])
+def test_models_tie_where_the_test_does_not_tell_them_apart(tmp_path: Path, correction: str) -> None:
+    path = make_study(tmp_path, diverged=())
+    index = json.loads(path.read_text())
+    index["evaluation"]["correction"] = correction
+    path.write_text(json.dumps(index))
+    file = tmp_path / "results/fake/metrics/classification_4t/breastmnist-28.pairs.csv"
+    with file.open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    # the interval alone does not decide: here two rivals of the best are not significant, though theirs excludes 0
+    for row in rows:
+        row["low"], row["high"] = "0.01", "0.02"
+        row["significant"] = str(int({row["model_a"], row["model_b"]} & {MODELS[2], MODELS[4]} == set()))
+    with file.open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    study = open_index(path)
+    registry = values.write(study, study.paper)
+    assert registry["ties/auc/breastmnist-28"].value == 2
+    words = {"holm": "Holm's correction for all pairs", "none": "uncorrected"}[correction]
+    assert f"paired bootstrap, {words}" in (study.paper / "findings.tex").read_text()
 
 
 def test_a_missing_file_is_one_message(tmp_path: Path) -> None:
