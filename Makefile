@@ -20,7 +20,7 @@ paper: env tex
 	$(BIN)/snakemake paper --logger rich --config study=$(STUDY)
 
 test: env tex
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 lint: env
 	$(BIN)/ruff check .

@@ -5,6 +5,19 @@ from pathlib import Path
 
 import pytest
 from faults.scene import Scene, digests
+from xdist.scheduler import LoadScopeScheduling
+
+
+class OneCluster(LoadScopeScheduling):
+    """Hands out tests one by one, but those of `slurm` to one worker: a machine holds one cluster."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "slurm" if nodeid.startswith("tests/slurm/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Used in place of --dist loadgroup, whose marks this version of pytest does not pass on."""
+    return OneCluster(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,6 @@ import subprocess
 import pytest
 from checkout import Checkout
 
-pytestmark = pytest.mark.xdist_group("slurm")
-
 
 def jobs(environment: dict[str, str]) -> dict[str, dict[str, str]]:
     """What SLURM knows of every job it ran, by number."""

@@ -4,8 +4,6 @@ import pytest
 from faults.cluster import FAULTS, PROFILE
 from faults.scene import Scene
 
-pytestmark = pytest.mark.xdist_group("slurm")
-
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_a_fault_changes_no_byte(fault, cluster, undisturbed, tmp_path, monkeypatch):

@@ -9,9 +9,6 @@ import pytest
 from checkout import BIN, ROOT
 
 CLUSTER = Path(__file__).parent / "cluster"
-# one worker: a machine holds one cluster
-pytestmark = pytest.mark.xdist_group("slurm")
-
 #: three rules that need nothing of the study, under the head's check
 WORKFLOW = f"""
 import sys
