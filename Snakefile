@@ -38,6 +38,7 @@ PLAN = json.loads(Path(os.environ["TOKENMIX_PLAN"]).read_text())
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
+include: "workflow/rules/packs.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/profile.smk"

@@ -43,55 +43,6 @@ def data_card(wildcards):
     return f"{PLAN['runs'][wildcards.run]['data_folder']}/card.json"
 
 
-def frozen_code(wildcards, input):
-    """The folder of the code that the plan froze for a run; a function of the input: where it lies is no setting."""
-    return str(Path(PLAN["runs"][wildcards.run]["code_folder"]).absolute())
-
-
-def receipt_of_pack(wildcards):
-    """What the job leaves that trains, or trained, a run; nothing where a run was finished without a pack."""
-    pack = PACKS.get(wildcards.run)
-    return [f"{RESULTS}/packed/{pack}.json"] if pack else []
-
-
-def read_pack(pack):
-    """The frozen list of the runs of a pack."""
-    return json.loads(Path(f"{RESULTS}/plan/packs/{pack}.json").read_text())
-
-
-def cards_of_pack(wildcards):
-    """The prepared data of a pack."""
-    runs = read_pack(wildcards.pack)["runs"]
-    return sorted({f"{PLAN['runs'][run]['data_folder']}/card.json" for run in runs})
-
-
-def threads_of_pack(wildcards):
-    """Cores of a pack: those of its runs, as often as runs may train side by side."""
-    pack = read_pack(wildcards.pack)
-    return pack["threads"] * pack["at_most"]
-
-
-def code_of_pack(wildcards, input):
-    """The frozen code that starts the runs; a function of the input: packs are not trained again for its sake."""
-    return str(Path(json.loads(Path(input.runs).read_text())["code"]).absolute())
-
-
-def more_memory(wildcards, attempt):
-    """MB; runs that were killed for memory get twice as much, then three times."""
-    side_by_side = read_pack(wildcards.pack)["at_most"]
-    return PLAN["execution"]["memory_mb"] * side_by_side * attempt
-
-
-def more_time(wildcards, attempt):
-    """Minutes; runs that ran out of time resume where they stopped and get more of it."""
-    return 720 * attempt
-
-
-def attempts_left(wildcards, attempt):
-    """At the last attempt a pack gives up the runs that were killed, for the sake of the others."""
-    return PLAN["execution"]["retries"] + 1 - attempt
-
-
 def runs_behind(wildcards, artefact):
     """One artefact of each run that a table shows for a data set."""
     return [
