@@ -25,13 +25,9 @@ seeds: {seeds}
 training: {{iterations: 100, batch_size: 64, precision: fp32}}
 execution: {{needs_gpu: false}}
 datasets:
-  pathmnist: false
-  dermamnist: false
-  pneumoniamnist: false
-  organsmnist: false
-  imagewoof: false
   phantom_tissue: {{size: 28}}
   phantom_organs: {{size: 28}}
+paper_tables: [classification_4t]
 tables:
   classification_4t:
     datasets: [phantom_tissue, phantom_organs]

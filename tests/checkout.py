@@ -15,12 +15,8 @@ seeds: [0]
 training: {iterations: 12, batch_size: 64, warmup_epochs: 0, affine_std: 0.06, precision: fp32}
 execution: {needs_gpu: false}
 datasets:
-  pathmnist: false
-  dermamnist: false
-  pneumoniamnist: false
-  organsmnist: false
-  imagewoof: false
   phantom_tissue: {size: 28}
+paper_tables: [classification_4t]
 tables:
   classification_4t:
     datasets: [phantom_tissue]

@@ -26,3 +26,23 @@ rule prepare_data:
         "Preparing the images of {wildcards.prepared}"
     shell:
         "PYTHONPATH=src python -m tokenmix data prepare {params.name:q} --size {params.size} --out {params.folder:q} > {log:q} 2>&1"
+
+
+rule prepare_weights:
+    """Fetch (mirrors first) and verify published weights, and keep them as safetensors."""
+    output:
+        weights=f"{DATA}/weights/{{checkpoint}}.safetensors",
+        card=f"{DATA}/weights/{{checkpoint}}.json",
+    log:
+        "logs/data/{checkpoint}.log",
+    conda:
+        "../../envs/tokenmix.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        folder=subpath(output.weights, parent=True),
+    message:
+        "Fetching the weights of {wildcards.checkpoint}"
+    shell:
+        "PYTHONPATH=src python -m tokenmix data weights {wildcards.checkpoint:q} --out {params.folder:q} > {log:q} 2>&1"

@@ -17,10 +17,11 @@ def read_pack(pack):
     return json.loads(Path(f"{RESULTS}/plan/packs/{pack}.json").read_text())
 
 
-def cards_of_pack(wildcards):
-    """The prepared data of a pack."""
-    runs = read_pack(wildcards.pack)["runs"]
-    return sorted({f"{PLAN['runs'][run]['data_folder']}/card.json" for run in runs})
+def data_of_pack(wildcards):
+    """The prepared data of a pack, and the published weights that its runs start from."""
+    runs = [PLAN["runs"][run] for run in read_pack(wildcards.pack)["runs"]]
+    cards = {f"{run['data_folder']}/card.json" for run in runs}
+    return sorted(cards | {run["weights"] for run in runs if run["weights"]})
 
 
 def threads_of_pack(wildcards):

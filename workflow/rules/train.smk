@@ -6,7 +6,7 @@ rule train:
     input:
         # packs are named by their content, so their time says nothing
         runs=ancient(f"{RESULTS}/plan/packs/{{pack}}.json"),
-        cards=ancient(cards_of_pack),
+        data=ancient(data_of_pack),
     output:
         f"{RESULTS}/packed/{{pack}}.json",
     log:

@@ -1,4 +1,4 @@
-"""`tokenmix data`: fetch, prepare, register."""
+"""`tokenmix data`: fetch, prepare, weights, register."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 import tokenmix
 from tokenmix.data.card import Facts
 from tokenmix.errors import UserError
+from tokenmix.study.checkpoints import load_checkpoints
 from tokenmix.study.datahash import data_identity
 from tokenmix.study.grammar import nearest
 from tokenmix.study.manifest import DatasetEntry, load_manifest
@@ -23,10 +24,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     prepare = commands.add_parser(
         "prepare", help="turn a data set into arrays that are mapped into memory, with a card"
     )
+    weights = commands.add_parser("weights", help="fetch, verify and convert published weights")
     register = commands.add_parser("register", help="make a folder train/<class>/, val/<class>/[, test/<class>/] known")
     for command in (fetch, prepare):
         command.add_argument("name", help="name in the manifest, or of a registered folder")
         command.add_argument("--size", type=int, required=True, help="side of the images in pixels")
+    weights.add_argument("name", help="name of a checkpoint, such as poolformer_s12")
+    for command in (fetch, prepare, weights):
         command.add_argument("--mirror", action="append", default=[], help="folder that is searched first (repeatable)")
         command.add_argument(
             "--offline",
@@ -34,13 +38,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
             default=bool(os.environ.get("TOKENMIX_OFFLINE")),
             help="never use the network (or set TOKENMIX_OFFLINE)",
         )
+    weights.add_argument("--out", type=Path, help="folder of converted weights (default: weights in the data folder)")
     prepare.add_argument("--out", type=Path, help="the prepared folder (default: NAME-SIZE.HASH in the data folder)")
     register.add_argument("directory", type=Path, help="the folder of images; it stays where it is")
     register.add_argument("--name", help="how studies shall call it (default: the folder's name)")
     register.add_argument(
         "--size", type=int, default=64, help="side of the images in the config lines that are printed"
     )
-    for command in (fetch, prepare, register):
+    for command in (fetch, prepare, weights, register):
         command.add_argument("--folder", type=Path, help="the data folder (default: that of --out, else data)")
 
 
@@ -49,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     if args.folder is None:
         out = getattr(args, "out", None)
         args.folder = out.parent if out else Path("data")
-    {"fetch": _fetch, "prepare": _prepare, "register": _register}[args.action](args)
+    {"fetch": _fetch, "prepare": _prepare, "weights": _weights, "register": _register}[args.action](args)
 
 
 def _fetch(args: argparse.Namespace) -> None:
@@ -83,6 +88,16 @@ def _prepare(args: argparse.Namespace) -> None:
         source = Path(entry.path)
     publish(entry.kind, source, _facts(args.name, args.size, entry, identity.hash), out)
     print(out)
+
+
+def _weights(args: argparse.Namespace) -> None:
+    from tokenmix.data.weights import prepare_weights
+
+    known = load_checkpoints()
+    if args.name not in known:
+        raise UserError(f"there is no checkpoint {args.name!r}{nearest(args.name, known)}")
+    out, cache = args.out or args.folder / "weights", args.folder / "downloads"
+    print(prepare_weights(args.name, known[args.name], out, cache, args.mirror, args.offline))
 
 
 def _register(args: argparse.Namespace) -> None:

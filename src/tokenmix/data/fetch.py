@@ -6,7 +6,8 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +24,19 @@ OVERHEAD = 1.02
 LARGEST_ARCHIVE = 16 << 30
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A file to fetch: what it is called in words and on disk, where it lies, and how to recognise it."""
+
+    title: str
+    url: str
+    name: str
+    largest: int  # bytes
+    matches: Callable[[Path], bool]
+    algorithm: str
+    checksum: str  # as messages say it
+
+
 def fetch(
     entry: DatasetEntry, size: int, cache: Path, mirrors: Sequence[Path | str] = (), offline: bool = False
 ) -> Path:
@@ -34,18 +48,31 @@ def fetch(
     source = entry.source(size)
     if source is None:
         raise UserError(_no_file(entry, size))
-    name = file_name(source.url)
+    wanted = Wanted(
+        entry.title,
+        source.url,
+        file_name(source.url),
+        largest_size(entry, size, source),
+        lambda path: matches(path, source),
+        "sha256" if source.sha256 else "md5",
+        f"SHA-256 {source.sha256}" if source.sha256 else f"MD5 {source.md5}",
+    )
+    return fetch_file(wanted, cache, mirrors, offline)
+
+
+def fetch_file(wanted: Wanted, cache: Path, mirrors: Sequence[Path | str] = (), offline: bool = False) -> Path:
+    """Path of a verified file: in `cache`, in a mirror folder, or downloaded into `cache`; see `fetch`."""
     rejected = []
-    for candidate in (cache / name, *_in_mirrors(name, mirrors)):
+    for candidate in (cache / wanted.name, *_in_mirrors(wanted.name, mirrors)):
         if candidate.is_file():
-            if matches(candidate, source):
+            if wanted.matches(candidate):
                 return candidate
             rejected.append(candidate)
     if offline:
-        raise UserError(_offline(entry, source, name, cache, rejected))
+        raise UserError(_offline(wanted, cache, rejected))
     for path in rejected:
         print(f"{path} has the wrong checksum and is passed over", file=sys.stderr)
-    return _download_verified(source, cache / name, largest_size(entry, size, source))
+    return _download_verified(wanted, cache / wanted.name)
 
 
 def file_name(url: str) -> str:
@@ -97,7 +124,7 @@ def _in_mirrors(name: str, mirrors: Sequence[Path | str]) -> Iterator[Path]:
         yield from sorted(expanded(folder).rglob(glob.escape(name)))
 
 
-def _download_verified(source: Source, target: Path, limit: int) -> Path:
+def _download_verified(wanted: Wanted, target: Path) -> Path:
     part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -107,16 +134,16 @@ def _download_verified(source: Source, target: Path, limit: int) -> Path:
     with lock:
         # two jobs may want the same file: the second waits and finds it
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if target.is_file() and matches(target, source):
+        if target.is_file() and wanted.matches(target):
             return target
         part.touch()  # the first may have thrown it away
         resumed = part.stat().st_size > 0
         try:
-            download(source.url, part, limit)
-            if not matches(part, source) and resumed:
+            download(wanted.url, part, wanted.largest)
+            if not wanted.matches(part) and resumed:
                 # the first half may stem from another version of the file
                 os.truncate(part, 0)
-                download(source.url, part, limit)
+                download(wanted.url, part, wanted.largest)
         except ServerChangedFile as error:
             part.unlink()
             raise UserError(str(error)) from error
@@ -124,28 +151,22 @@ def _download_verified(source: Source, target: Path, limit: int) -> Path:
             raise UserError(
                 f"cannot write {part}: {error.strerror}; free some space or choose another folder"
             ) from error
-        if not matches(part, source):
-            found = checksum(part, "sha256" if source.sha256 else "md5")
+        if not wanted.matches(part):
+            found = checksum(part, wanted.algorithm)
             part.unlink()
             raise UserError(
-                f"{source.url} has the wrong checksum ({found} instead of {_expected(source)}) and "
-                "was removed; "
+                f"{wanted.url} has the wrong checksum ({found} instead of {wanted.checksum}) and was removed; "
                 "try again later, or put a right copy into a mirror folder"
             )
         part.rename(target)
     return target
 
 
-def _expected(source: Source) -> str:
-    return f"SHA-256 {source.sha256}" if source.sha256 else f"MD5 {source.md5}"
-
-
-def _offline(entry: DatasetEntry, source: Source, name: str, cache: Path, rejected: Sequence[Path]) -> str:
+def _offline(wanted: Wanted, cache: Path, rejected: Sequence[Path]) -> str:
     text = (
-        f"{entry.title} is not on this machine and fetching is off (data.offline); put the file "
-        f"{name} into {cache} "
-        f"or into a folder of TOKENMIX_MIRRORS or data.mirrors\n  address:  {source.url}\n  checksum: "
-        f"{_expected(source)}"
+        f"{wanted.title} is not on this machine and fetching is off (data.offline); put the file "
+        f"{wanted.name} into {cache} or into a folder of TOKENMIX_MIRRORS or data.mirrors\n"
+        f"  address:  {wanted.url}\n  checksum: {wanted.checksum}"
     )
     return text + "".join(f"\n  {path} has that name but another checksum" for path in rejected)
 

@@ -55,32 +55,36 @@ def run(args: argparse.Namespace) -> None:
     by_metric: dict[str, list[_Column]] = {}
     for dataset in table["datasets"]:
         coinciding = index["datasets"][dataset].get("coinciding", [])
-        for metric, column in _columns(args.out, dataset, table["models"], coinciding):
+        for metric, column in _columns(args.out, dataset, [(m, i) for m, i in table["rows"]], coinciding):
             by_metric.setdefault(metric, []).append(column)
     wins = [record for metric, columns in by_metric.items() for record in _wins(metric, columns)]
     ranks = [record for metric, columns in by_metric.items() for record in _ranks(metric, columns, level)]
     write_atomic(args.out / "wins.csv", as_csv(WIN_COLUMNS, wins))
     write_atomic(args.out / "ranks.csv", as_csv(RANK_COLUMNS, ranks))
-    print(f"{args.table}: {len(table['models'])} models on {len(table['datasets'])} data sets")
+    print(f"{args.table}: {len(table['rows'])} models on {len(table['datasets'])} data sets")
 
 
 def _columns(
-    folder: Path, dataset: str, models: Sequence[str], coinciding: Sequence[Sequence[str]]
+    folder: Path, dataset: str, models: Sequence[Model], coinciding: Sequence[Sequence[str]]
 ) -> Iterator[tuple[str, _Column]]:
     """Metric and column of one data set's files.
 
     A model with a diverged run takes no part, nor one that computes the same function as a model before it:
     their difference is noise by construction.
     """
-    twins = {model for group in coinciding for model in [name for name in models if name in group][1:]}
+    twins = set()
+    for group in coinciding:
+        for init in {init for _, init in models}:
+            twins.update([row for row in models if row[0] in group and row[1] == init][1:])
     by_metric: dict[str, _Column] = {}
     path = folder / f"{dataset}.cells.csv"
     for row in read_csv(path, ("metric", "model", "init", "mean", "status")):
         column = by_metric.setdefault(row["metric"], _Column(dataset, {}, {}))
         mean = _number(row["mean"], path)
-        if row["status"] != "diverged" and row["model"] not in twins and math.isfinite(mean):
-            column.means[row["model"], row["init"]] = mean
-            column.wins[row["model"], row["init"]] = 0
+        model = row["model"], row["init"]
+        if row["status"] != "diverged" and model not in twins and math.isfinite(mean):
+            column.means[model] = mean
+            column.wins[model] = 0
     path = folder / f"{dataset}.pairs.csv"
     for row in read_csv(path, ("metric", "model_a", "init_a", "model_b", "init_b", "difference", "significant")):
         wins = by_metric[row["metric"]].wins if row["metric"] in by_metric else {}

@@ -172,16 +172,14 @@ def _findings(study: Study) -> Iterator[str]:
     rows = []
     for table in study.tables.values():
         for dataset in table.datasets:
-            found = [
-                study.cells_of(table).get((dataset, model, table.init, table.metrics[0])) for model in table.models
-            ]
+            found = [study.cells_of(table).get((dataset, *row, table.metrics[0])) for row in table.rows]
             files = [
                 f"\\tmxname{{{breakable(f'metrics/{table.name}/{dataset}.{kind}.csv')}}}" for kind in ("cells", "pairs")
             ]
             cells = [
                 f"\\tmxanchor{{finding:{key(table.name, dataset)}}}\\tmxname{{{breakable(table.name)}}}",
                 f"\\tmxname{{{breakable(dataset)}}}",
-                str(len(table.models)),
+                str(len(table.rows)),
                 str(sum(len(cell.runs) for cell in found if cell)),
                 ", ".join(files),
                 breakable(study.line(f"tables.{table.name}") or "default"),

@@ -8,7 +8,7 @@ from typing import Any
 from tokenmix.reporting.figures_style import TEXT_WIDTH, panel_title, start
 from tokenmix.reporting.findings import main_metric
 from tokenmix.reporting.inputs import Study, parsed, read_rows
-from tokenmix.reporting.names import metric_name, model_name
+from tokenmix.reporting.names import metric_name, row_text
 from tokenmix.reporting.records import Table, is_number
 from tokenmix.reporting.tex import escape
 
@@ -23,6 +23,7 @@ class Rank:
     """One model over the data sets of a table; the last four are the same for all models of the table."""
 
     model: str
+    init: str
     relative: float
     place: float
     models: int
@@ -42,6 +43,7 @@ def ranks_of(study: Study, table: Table, metric: str) -> list[Rank]:
 def _rank(row: dict[str, str]) -> Rank:
     return Rank(
         row["model"],
+        row["init"],
         float(row["relative_rank"]),
         float(row["average_place"]),
         int(row["compared_models"]),
@@ -125,7 +127,7 @@ def _draw(axis: Any, ranked: Sequence[Rank]) -> None:
         edge = left - 0.03 * side if on_left else right + 0.03 * side
         axis.plot([rank.place, rank.place, edge], [0, height, height], color="0.45", lw=0.6)
         axis.plot([rank.place], [0], "o", color="black", ms=2.5)
-        name = f"{panel_title(model_name(rank.model).text, 34)}  {rank.place:.2f}"
+        name = f"{panel_title(row_text(rank.model, rank.init), 34)}  {rank.place:.2f}"
         name += f" ({rank.relative:.2f})" if is_number(rank.relative) else ""
         axis.text(edge, height, f"{name} " if on_left else f" {name}", va="center", fontsize=7,
                   ha="right" if on_left else "left")  # fmt: skip

@@ -11,8 +11,8 @@ from tokenmix.reporting.diagram import ranks
 from tokenmix.reporting.figures_style import TEXT_WIDTH, look, panel_title, plain_log_axis, save, start
 from tokenmix.reporting.findings import main_metric
 from tokenmix.reporting.inputs import Study
-from tokenmix.reporting.names import MIXERS, metric_name, model_name
-from tokenmix.reporting.records import Table, is_number
+from tokenmix.reporting.names import MIXERS, metric_name, model_name, row_label, row_text
+from tokenmix.reporting.records import Row, Table, is_number
 from tokenmix.reporting.reported_figure import reported
 from tokenmix.reporting.tex import escape
 
@@ -115,13 +115,15 @@ def curves(study: Study) -> tuple[Any, str]:
     panels = [(dataset, _representatives(study, table, dataset)) for dataset in table.datasets]
     figure, axes = _grid(len(panels), 2.3)
     handles: dict[str, Any] = {}
-    for axis, (dataset, models) in zip(axes, panels, strict=False):
-        for model in models:
-            series = [study.history(run) for run in study.runs_of(table, dataset, model)]
+    for axis, (dataset, rows) in zip(axes, panels, strict=False):
+        for row in rows:
+            series = [study.history(run) for run in study.runs_of(table, dataset, row)]
             iterations, values = _common(series)
             if not iterations:
                 continue  # diverged before its first validation
-            style = {**look(model), "markevery": max(1, len(iterations) // 6)}
+            style = {**look(row[0]), "markevery": max(1, len(iterations) // 6)}
+            if row[1] == "cold":
+                style["linestyle"] = ":"
             (line,) = axis.plot(iterations, [statistics.fmean(v) for v in values], **style)
             axis.fill_between(
                 iterations,
@@ -131,7 +133,7 @@ def curves(study: Study) -> tuple[Any, str]:
                 lw=0,
                 color=style["color"],
             )
-            handles.setdefault(model_name(model).label, line)
+            handles.setdefault(row_label(*row), line)
         axis.set_title(panel_title(study.title(dataset)))
         axis.set_xlabel("iteration")
         axis.set_ylabel("validation macro F1")
@@ -147,25 +149,24 @@ def scores(study: Study) -> tuple[Any, str]:
     """Score of each model with its interval, and each seed, one panel a data set."""
     table = _first_table(study)
     metric = main_metric(table)
-    models = list(table.models)
-    figure, axes = _grid(len(table.datasets), 0.75 + 0.135 * len(models), share_y=True)
+    figure, axes = _grid(len(table.datasets), 0.75 + 0.135 * len(table.rows), share_y=True)
     runs = {dataset: study.seed_values(table, dataset, metric) for dataset in table.datasets}
     for axis, dataset in zip(axes, table.datasets, strict=False):
-        for row, model in enumerate(models):
-            cell = study.cells_of(table).get((dataset, model, table.init, metric))
+        for place, (model, init) in enumerate(table.rows):
+            cell = study.cells_of(table).get((dataset, model, init, metric))
             if cell is None or not is_number(cell.mean):
                 continue
             style = look(model)
             colour = style["color"]
-            axis.plot([cell.low, cell.high], [row, row], color=colour, lw=1.3, solid_capstyle="butt")
+            axis.plot([cell.low, cell.high], [place, place], color=colour, lw=1.3, solid_capstyle="butt")
             seeds = [runs[dataset][run] for run in cell.runs if run in runs[dataset]]
-            axis.plot(seeds, [row] * len(seeds), "|", color="black", ms=5, mew=0.6)
+            axis.plot(seeds, [place] * len(seeds), "|", color="black", ms=5, mew=0.6)
             face = "white" if cell.diverged else colour
-            axis.plot([cell.mean], [row], style["marker"], color=colour, markerfacecolor=face, ms=4.5)
+            axis.plot([cell.mean], [place], style["marker"], color=colour, markerfacecolor=face, ms=4.5)
         axis.set_title(panel_title(study.title(dataset)))
         axis.set_xlabel(metric_name(metric))
-        axis.set_yticks(range(len(models)), [model_name(model).text for model in models])
-        axis.set_ylim(len(models) - 0.4, -0.6)
+        axis.set_yticks(range(len(table.rows)), [row_text(*row) for row in table.rows])
+        axis.set_ylim(len(table.rows) - 0.4, -0.6)
     words = metric_name(metric)
     return figure, (
         f"{escape(words[:1].upper() + words[1:])} on the test split: mean over seeds (marker), its "
@@ -180,19 +181,19 @@ def _first_table(study: Study) -> Table:
     return next(iter(study.tables.values()))
 
 
-def _representatives(study: Study, table: Table, dataset: str) -> list[str]:
-    """One model a mixer: the kernel whose mean best validation F1 is highest (the test split has no say)."""
-    best: dict[str, tuple[float, str]] = {}
-    for model in table.models:
+def _representatives(study: Study, table: Table, dataset: str) -> list[Row]:
+    """One row a mixer and start: the kernel whose mean best validation F1 is highest (the test split has no say)."""
+    best: dict[str, tuple[float, Row]] = {}
+    for row in table.rows:
         peaks = []
-        for run in study.runs_of(table, dataset, model):
-            values = [float(row["val_f1_macro"] or "nan") for row in study.history(run)]
+        for run in study.runs_of(table, dataset, row):
+            values = [float(point["val_f1_macro"] or "nan") for point in study.history(run)]
             peaks += [max(filter(is_number, values), default=0.0)]
         mean = statistics.fmean(peaks) if peaks else -1.0
-        mixer = model_name(model).mixer
-        if mixer not in best or mean > best[mixer][0]:
-            best[mixer] = (mean, model)
-    return [model for _, model in best.values()]
+        label = row_label(*row)
+        if label not in best or mean > best[label][0]:
+            best[label] = (mean, row)
+    return [row for _, row in best.values()]
 
 
 def _common(series: list[list[dict[str, str]]]) -> tuple[list[int], list[list[float]]]:

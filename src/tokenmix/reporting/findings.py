@@ -8,9 +8,9 @@ from typing import Any
 
 from tokenmix.reporting import formats
 from tokenmix.reporting.inputs import Study
-from tokenmix.reporting.names import metric_name, model_name
+from tokenmix.reporting.names import metric_name, model_name, row_text
 from tokenmix.reporting.ranking import Ranking, rank
-from tokenmix.reporting.records import Table, is_number
+from tokenmix.reporting.records import Row, Table, is_number
 from tokenmix.reporting.registry import Registry, Value
 from tokenmix.reporting.tex import escape, key
 
@@ -51,8 +51,7 @@ def _values(study: Study, table: Table, dataset: str, metric: str, ranking: Rank
     best = ranking.best
     if best is None:
         return values
-    name = model_name(best.model)
-    values["best"] = value(best.model, name.text, "highest mean")
+    values["best"] = value(best.model, row_text(*best.row), "highest mean")
     values["best_value"] = value(best.mean, formats.score(best.mean), "value of the highest mean")
     values["spread"] = value(ranking.spread, formats.score(ranking.spread), "highest minus lowest mean")
     values["ties"] = value(
@@ -67,15 +66,15 @@ def _values(study: Study, table: Table, dataset: str, metric: str, ranking: Rank
             "root mean square of the standard deviations over seeds",
         )
     for reference in _unmixed(table):
-        cell = study.cells_of(table).get((dataset, reference, table.init, metric))
+        cell = study.cells_of(table).get((dataset, *reference, metric))
         if cell and not cell.diverged and is_number(cell.mean) and cell is not best:
             gap = best.mean - cell.mean
             values["gain"] = value(gap, formats.score(gap), "highest mean minus the mean of identity")
     return values
 
 
-def _unmixed(table: Table) -> list[str]:
-    return [model for model in table.models if model_name(model).mixer == "identity"]
+def _unmixed(table: Table) -> list[Row]:
+    return [row for row in table.rows if model_name(row[0]).mixer == "identity"]
 
 
 def findings_tex(registry: Registry, study: Study) -> str:
@@ -121,7 +120,7 @@ def _paragraph(registry: Registry, study: Study, table: Table, dataset: str) -> 
         noise = f", against {val('seed_noise')} between seeds of one model" if ranking.seed_noise is not None else ""
         sentences.append(f"Best and worst of {val('compared')} models lie {val('spread')} apart{noise}.")
     if key("gain", metric, dataset, table.name) in registry:
-        tied = any(model in ranking.ties for model in _unmixed(table))
+        tied = any(row in ranking.ties for row in _unmixed(table))
         sentences.append(
             f"The best model gains {val('gain')} over identity, which mixes no tokens"
             + (": a difference that the test cannot tell from none." if tied else ".")

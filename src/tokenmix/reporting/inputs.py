@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
-from tokenmix.reporting.records import Cell, CellKey, Pair, Table, cell_of_row, pair_of_row
+from tokenmix.reporting.records import Cell, CellKey, Pair, Row, Table, cell_of_row, pair_of_row
 
 Record = TypeVar("Record")
 
@@ -47,7 +47,7 @@ class Study:
     index: dict[str, Any] = field(repr=False)
     _cards: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     _cells: dict[str, dict[CellKey, Cell]] = field(default_factory=dict, repr=False)
-    _pairs: dict[str, dict[tuple[str, str, str, str], Pair]] = field(default_factory=dict, repr=False)
+    _pairs: dict[str, dict[tuple[str, str, Row, Row], Pair]] = field(default_factory=dict, repr=False)
     _runs: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     def energy(self) -> float | None:
@@ -139,7 +139,7 @@ class Study:
                 datasets,
                 tuple(entry.get("metrics", ("accuracy", "auc", "f1"))),
                 entry.get("init", "scratch"),
-                tuple(entry["models"]),
+                tuple((model, init) for model, init in entry["rows"]),
                 tuple(entry.get("baselines") or ()),
             )
         return tables
@@ -161,8 +161,8 @@ class Study:
                 cells.setdefault(key, cell)
         return cells
 
-    def pairs_of(self, table: Table) -> dict[tuple[str, str, str, str], Pair]:
-        """(data set, metric, model, model) -> difference in one table; each pair in both directions."""
+    def pairs_of(self, table: Table) -> dict[tuple[str, str, Row, Row], Pair]:
+        """(data set, metric, row, row) -> difference in one table; each pair in both directions."""
         if table.name not in self._pairs:
             pairs = self._pairs[table.name] = {}
             for dataset in table.datasets:
@@ -183,14 +183,14 @@ class Study:
         path = self.folder / "metrics" / table.name / f"{dataset}.{kind}.csv"
         return parsed(path, read_rows(path), record)
 
-    def runs_of(self, table: Table, dataset: str, model: str | None = None) -> list[str]:
+    def runs_of(self, table: Table, dataset: str, row: Row | None = None) -> list[str]:
         """The runs behind one column group of a table, or behind one of its cells."""
         return [
             run
             for run, entry in self.index["runs"].items()
             if table.name in entry["tables"]
             and f"{entry['dataset']}-{entry['size']}" == dataset
-            and model in (None, entry["model"])
+            and row in (None, (entry["model"], entry["init"]))
         ]
 
     def run(self, name: str) -> dict[str, Any]:
@@ -211,11 +211,11 @@ class Study:
             raise UserError(f"{self.path} holds no runs; give the study a table with models, then plan again")
         return max(self.runs.values(), key=lambda run: str(run["execution"].get("ended", "")))
 
-    def twin(self, dataset: str, model: str, models: Sequence[str]) -> str | None:
-        """The first of `models` that computes the same function as `model` at this size; None for itself."""
+    def twin(self, dataset: str, row: Row, rows: Sequence[Row]) -> Row | None:
+        """The first of `rows` that starts and computes like `row` at this size; None for itself."""
         for group in self.datasets[dataset].get("coinciding", []):
-            same = [other for other in models if other in group]
-            if model in same and same[0] != model:
+            same = [other for other in rows if other[0] in group and other[1] == row[1]]
+            if row in same and same[0] != row:
                 return same[0]
         return None
 

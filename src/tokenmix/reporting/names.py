@@ -93,6 +93,16 @@ def model_name(name: str) -> ModelName:
     return ModelName(name, name, None)
 
 
+def row_label(model: str, init: str) -> str:
+    """A row's model in words, without its kernel; how attention starts where both ways stand in a table."""
+    return model_name(model).label + (f", {init}" if init in ("warm", "cold") else "")
+
+
+def row_text(model: str, init: str) -> str:
+    """The same with the kernel, as sentences say it."""
+    return model_name(model).text + (f" ({INITS[init]})" if init in ("warm", "cold") else "")
+
+
 def metric_name(metric: str) -> str:
     """A metric in words."""
     return METRICS.get(metric, metric.replace("_", " "))

@@ -6,7 +6,7 @@ from typing import Any
 from tokenmix.files import read_json
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import enumerate_words, model_name
-from tokenmix.reporting.records import Table
+from tokenmix.reporting.records import Row, Table
 from tokenmix.reporting.tex import escape
 
 DIVERGED = "\\textsuperscript{\\textdagger}"
@@ -27,9 +27,9 @@ class Notes:
         self._used["--"] = "--: not part of this study."
         return "--"
 
-    def marks(self, dataset: str, model: str) -> str:
+    def marks(self, dataset: str, row: Row) -> str:
         """The marks behind one cell: divergence, remedies, local attention that sees the whole map."""
-        cell = self.study.cells_of(self.table).get((dataset, model, self.table.init, self.table.metrics[0]))
+        cell = self.study.cells_of(self.table).get((dataset, *row, self.table.metrics[0]))
         marks = []
         if cell and cell.diverged:
             marks.append(
@@ -38,7 +38,7 @@ class Notes:
                     "training diverged; the last good checkpoint is shown and takes no part in the ranking.",
                 )
             )
-        if self.study.twin(dataset, model, self.table.models):
+        if self.study.twin(dataset, row, self.table.rows):
             marks.append(self._use(SAME, self._same_functions()))
         for mark in filter(None, cell.mark.split(";") if cell else []):
             marks.append(self._use(f"\\textsuperscript{{{escape(mark)}}}", self._remedy(mark)))
@@ -61,22 +61,16 @@ class Notes:
 
     def _remedy(self, mark: str) -> str:
         """What the ladder of remedies did in the runs with this mark."""
+        if note := self.study.index["remedies"].get(mark):
+            return escape(f"repeated after a divergence: {note}").rstrip(".") + "."
         for run in self._runs:
-            attestation = self.study.run(run)
-            if attestation.get("mark") != mark:
-                continue
             plan = self.study.results / "plan" / f"{run}.json"
             rungs: list[dict[str, Any]] = read_json(plan).get("rungs", []) if plan.is_file() else []
-            for rung in rungs:
-                if rung.get("mark") == mark:
-                    if rung.get("note"):
-                        return escape(str(rung["note"])).rstrip(".") + "."
-                    changed = [
-                        f"{name.replace('_', ' ')} {value}"
-                        for name, value in sorted(rung.items())
-                        if name not in ("mark", "note")
-                    ]
-                    return escape(f"repeated with {enumerate_words(changed)} after a divergence.")
+            for rung in (rung for rung in rungs if rung.get("mark") == mark):
+                changed = [
+                    f"{name.replace('_', ' ')} {value}" for name, value in sorted(rung.items()) if name != "mark"
+                ]
+                return escape(f"repeated with {enumerate_words(changed)} after a divergence.")
         return "repeated with other settings after a divergence."
 
     def _same_functions(self) -> str:
@@ -84,7 +78,8 @@ class Notes:
         sentences = []
         for dataset in self.table.datasets:
             for group in self.study.datasets[dataset].get("coinciding", []):
-                names = [model_name(model).text for model in self.table.models if model in group]
+                shown = dict.fromkeys(model for model, _ in self.table.rows)
+                names = [model_name(model).text for model in shown if model in group]
                 if len(names) > 1:
                     sentences.append(f"{enumerate_words(names)} on {self.study.title(dataset)}")
         return escape(

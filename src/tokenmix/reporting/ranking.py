@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tokenmix.reporting.inputs import Study
-from tokenmix.reporting.records import Cell, Table, is_number
+from tokenmix.reporting.records import Cell, Row, Table, is_number
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Ranking:
 
     cells: tuple[Cell, ...]
     best: Cell | None
-    ties: frozenset[str]
+    ties: frozenset[Row]
     diverged: tuple[Cell, ...]
 
     @property
@@ -32,17 +32,17 @@ def rank(study: Study, table: Table, dataset: str, metric: str) -> Ranking:
     """Rank the cells of one column of a table by their mean.
 
     Diverged cells and undefined values take no part; of models that compute the same function here, only the
-    first does, since their difference is noise by construction. `ties` are the models that the test
+    first does, since their difference is noise by construction. `ties` are the rows that the test
     does not tell from the best; a pair that was not compared counts as different.
     """
     cells = study.cells_of(table)
-    found = [cells.get((dataset, model, table.init, metric)) for model in table.models]
+    found = [cells.get((dataset, *row, metric)) for row in table.rows]
     present = [cell for cell in found if cell]
     diverged = tuple(cell for cell in present if cell.diverged)
     ranked = tuple(
         cell
         for cell in present
-        if not cell.diverged and is_number(cell.mean) and not study.twin(dataset, cell.model, table.models)
+        if not cell.diverged and is_number(cell.mean) and not study.twin(dataset, cell.row, table.rows)
     )
     if not ranked:
         return Ranking((), None, frozenset(), diverged)
@@ -50,7 +50,7 @@ def rank(study: Study, table: Table, dataset: str, metric: str) -> Ranking:
     pairs = study.pairs_of(table)
     ties = set()
     for cell in ranked:
-        pair = pairs.get((dataset, metric, best.model, cell.model))
+        pair = pairs.get((dataset, metric, best.row, cell.row))
         if cell is not best and pair and not pair.significant:
-            ties.add(cell.model)
+            ties.add(cell.row)
     return Ranking(ranked, best, frozenset(ties), diverged)

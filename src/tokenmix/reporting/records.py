@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 #: (data set, model, init, metric)
 CellKey = tuple[str, str, str, str]
+#: (model, init): what a table has a row for
+Row = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,11 @@ class Cell:
     runs: tuple[str, ...]
     diverged: bool
     mark: str
+
+    @property
+    def row(self) -> Row:
+        """The row of a table that the cell stands in."""
+        return self.model, self.init
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Table:
     datasets: tuple[str, ...]
     metrics: tuple[str, ...]
     init: str
-    models: tuple[str, ...]
+    rows: tuple[Row, ...]
     baselines: tuple[str, ...] = ()
 
 
@@ -69,10 +76,10 @@ def cell_of_row(row: dict[str, str]) -> tuple[CellKey, Cell]:
     return (cell.dataset, cell.model, cell.init, cell.metric), cell
 
 
-def pair_of_row(row: dict[str, str]) -> tuple[str, str, str, Pair]:
-    """A row of a `.pairs.csv` file: metric, both models, their difference."""
+def pair_of_row(row: dict[str, str]) -> tuple[str, Row, Row, Pair]:
+    """A row of a `.pairs.csv` file: metric, the rows that are compared, their difference."""
     pair = Pair(float(row["difference"]), float(row["low"]), float(row["high"]), row["significant"] == "1")
-    return row["metric"], row["model_a"], row["model_b"], pair
+    return row["metric"], (row["model_a"], row["init_a"]), (row["model_b"], row["init_b"]), pair
 
 
 def is_number(value: float) -> bool:

@@ -194,10 +194,10 @@ def _add_datasets(registry: Registry, study: Study) -> None:
 
 def _add_cells(registry: Registry, study: Study) -> None:
     configs = {
-        (dataset, model, table.init): study.line(f"tables.{name}")
+        (dataset, *row): study.line(f"tables.{name}")
         for name, table in study.tables.items()
         for dataset in table.datasets
-        for model in table.models
+        for row in table.rows
     }
     for (dataset, model, init), cells in study.cell_groups():
         line = "cell:" + key(dataset, model, init)

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from tokenmix.errors import UserError
-from tokenmix.study.config import merged
+from tokenmix.study.config import Table, merged
 from tokenmix.study.grammar import (
     arrangement_problem,
     extension_problems,
+    init_problem,
+    metaformer_name,
     mixer_problems,
     mixers,
     nearest,
     parse_model,
+    pretrained_inits,
     quote,
 )
 from tokenmix.study.manifest import DatasetEntry
@@ -88,11 +91,17 @@ def _tables(raw: Mapping[str, Any], mixer_folder: Path) -> Iterator[Finding]:
                     parse_model(model, mixer_folder)
                 except UserError as error:
                     yield (*place, "baselines", i), str(error)
+        if table.get("init") == "pretrained":
+            yield from _pretrained(place, table)
         rows = table.get("mixers") or {}
         if not table.get("baselines") and isinstance(rows, dict) and all(v is False for v in rows.values()):
             yield place, "the table has no model; name some under `mixers` or `baselines`"
     if isinstance(tables, dict) and all(table is False for table in tables.values()):
         yield ("tables",), "a study needs at least one table"
+    offered = [name for name, table in tables.items() if table is not False] if isinstance(tables, dict) else []
+    for i, name in enumerate(_list(raw.get("paper_tables"))):
+        if isinstance(name, str) and name not in offered:
+            yield ("paper_tables", i), f"{quote(name)} is not one of `tables`{nearest(name, map(str, offered))}"
 
 
 def _mixers(table: Place, value: Any, known: dict[str, bool], arrangement: Any) -> Iterator[Finding]:
@@ -110,6 +119,25 @@ def _mixers(table: Place, value: Any, known: dict[str, bool], arrangement: Any) 
             yield place, f"the mixer `{mixer}` takes no kernel; write nothing after the colon"
 
 
+def _pretrained(table: Place, settings: Mapping[str, Any]) -> Iterator[Finding]:
+    """The models of a pretrained table that have no published weights; names that are wrong are told elsewhere."""
+    defaults = Table()
+    scale, arrangement = settings.get("scale", defaults.scale), settings.get("arrangement", defaults.arrangement)
+    named: list[tuple[Place, str]] = []
+    mixers_ = settings.get("mixers")
+    for name, kernels in mixers_.items() if isinstance(mixers_, dict) else ():
+        for kernel in (kernels or [None]) if isinstance(name, str) and isinstance(kernels, list | None) else ():
+            named.append(((*table, "mixers", name), metaformer_name(scale, arrangement, name, kernel)))
+    named += [((*table, "baselines", i), name) for i, name in enumerate(_list(settings.get("baselines")))]
+    for place, model in named:
+        try:
+            text = init_problem(model, pretrained_inits(model)[0])
+        except (UserError, TypeError, AttributeError):
+            continue
+        if text:
+            yield place, text
+
+
 def _training(raw: Mapping[str, Any]) -> Iterator[Finding]:
     study = raw.get("training", {})
     if not isinstance(study, dict):
@@ -121,10 +149,11 @@ def _training(raw: Mapping[str, Any]) -> Iterator[Finding]:
             ("training", "divergence", "ladder"),
             "the policy `ladder` needs a rung; or write `policy: record`",
         )
-    for name, use in entries(raw.get("datasets", {})):
-        own = use.get("training")
-        if isinstance(own, dict):
-            yield from _rates(merged(study, own), own, ("datasets", name, "training"))
+    for section in ("datasets", "tables"):
+        for name, entry in entries(raw.get(section, {})):
+            own = entry.get("training")
+            if isinstance(own, dict):
+                yield from _rates(merged(study, own), own, (section, name, "training"))
 
 
 def _rates(training: dict[str, Any], written: dict[str, Any], place: Place) -> Iterator[Finding]:
@@ -141,10 +170,10 @@ def _rates(training: dict[str, Any], written: dict[str, Any], place: Place) -> I
 
 
 def _repeated(raw: Mapping[str, Any]) -> Iterator[Finding]:
-    lists: list[tuple[Place, Any]] = [(("seeds",), raw.get("seeds"))]
+    lists: list[tuple[Place, Any]] = [((key,), raw.get(key)) for key in ("seeds", "paper_tables")]
     for name, table in entries(raw.get("tables", {})):
         place: Place = ("tables", name)
-        lists += [((*place, key), table.get(key)) for key in ("datasets", "metrics", "baselines")]
+        lists += [((*place, key), table.get(key)) for key in ("datasets", "metrics", "baselines", "seeds")]
         kernels = table.get("mixers")
         if isinstance(kernels, dict):
             lists += [((*place, "mixers", mixer), value) for mixer, value in kernels.items()]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
-from tokenmix.study.grammar import metaformer_name
+from tokenmix.study.grammar import metaformer_name, pretrained_inits
 from tokenmix.study.protocol import ModelOptions, Section, Training, TrainingOverride
 
 
@@ -96,7 +96,16 @@ class Table(Section):
     )
     scale: Literal["s12", "xs"] = Field(default="s12", description="s12, or xs (a quarter as wide, stem of stride 2)")
     arrangement: str = Field(default="tttt", description="a letter a stage: t the mixer, p 3x3 pooling")
-    init: Literal["scratch"] = Field(default="scratch", description="initial weights")
+    init: Literal["scratch", "pretrained"] = Field(
+        default="scratch",
+        description="initial weights; pretrained: published ones, where attention is a row warm and a row cold",
+    )
+    seeds: Annotated[list[Seed] | None, Field(min_length=1)] = Field(
+        default=None, description="seeds of the table's runs; default: the study's"
+    )
+    training: TrainingOverride = Field(
+        default=TrainingOverride(), description="training settings of the table's runs that differ from the others'"
+    )
     mixers: Annotated[
         dict[str, Annotated[list[Kernel] | None, Field(min_length=1)]],
         BeforeValidator(
@@ -108,12 +117,21 @@ class Table(Section):
 
     def models(self) -> list[str]:
         """The full names of the table's models in the order of its rows."""
-        names = [
-            metaformer_name(self.scale, self.arrangement, mixer, kernel)
+        return list(dict.fromkeys(model for model, _ in self.rows()))
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Model and initialisation of each of the table's rows, in their order."""
+        groups = [
+            [metaformer_name(self.scale, self.arrangement, mixer, kernel) for kernel in kernels or (None,)]
             for mixer, kernels in self.mixers.items()
-            for kernel in (kernels if kernels else (None,))
         ]
-        return list(dict.fromkeys([*names, *self.baselines]))
+        rows = [
+            (model, init)
+            for models in [*groups, *([model] for model in self.baselines)]
+            for init in (("scratch",) if self.init == "scratch" else pretrained_inits(models[0]))
+            for model in models
+        ]
+        return list(dict.fromkeys(rows))
 
 
 class Profile(Section):
@@ -150,6 +168,7 @@ class Config(Section):
         dict[Name, Table],
         BeforeValidator(_without_left_out, json_schema_input_type=dict[Name, Table | Literal[False]]),
     ] = Field(default={}, description="tables of the paper; false leaves one out")
+    paper_tables: list[Name] = Field(default=[], description="the tables of this study, in order; empty: all of them")
     profile: Profile = Field(default=Profile(), description="multiply-adds")
 
     _lines: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -159,10 +178,17 @@ class Config(Section):
         """Dotted path of a key -> `file:line` where its value was written; defaults are absent."""
         return self._lines
 
-    def training_for(self, dataset: str) -> Training:
-        """The training settings of one data set: the study's, with the data set's own on top."""
-        own = self.datasets[dataset].training.model_dump(exclude_unset=True)
-        return Training.model_validate(merged(self.training.model_dump(), own))
+    @property
+    def chosen_tables(self) -> dict[str, Table]:
+        """The tables that this study makes."""
+        return {name: self.tables[name] for name in self.paper_tables or self.tables}
+
+    def training_for(self, dataset: str, table: str) -> Training:
+        """The training settings of a table's runs on a data set: the study's, the data set's, the table's on top."""
+        settings = self.training.model_dump()
+        for override in (self.datasets[dataset].training, self.tables[table].training):
+            settings = merged(settings, override.model_dump(exclude_unset=True))
+        return Training.model_validate(settings)
 
     def datasets_of(self, table: str) -> list[str]:
         """The data sets of a table in the order of its columns."""

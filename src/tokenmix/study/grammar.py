@@ -66,14 +66,18 @@ class ModelSpec:
             return "poolformer_s12"
         return "metaformer_ppaa_s12_224" if (self.scale, self.arrangement) == ("s12", "pptt") else None
 
-    def modules(self) -> tuple[str, ...]:
-        """The modules this model needs beside the builder's: its family, its mixers and extensions, none else."""
+    def modules(self, init: str = "scratch") -> tuple[str, ...]:
+        """The modules this model needs beside the builder's: its family, its mixers and extensions, none else.
+
+        A start from published weights needs their loaders as well.
+        """
+        loaders = () if init == "scratch" else ("tokenmix.models.weights_start",)
         if self.family != "metaformer":
-            return (f"tokenmix.models.{self.family}",)
+            return (f"tokenmix.models.{self.family}", *loaders)
         names = ["pooling", self.mixer] if "p" in (self.arrangement or "") else [self.mixer]
         mixers = (f"tokenmix.models.mixers.{name}" for name in dict.fromkeys(names))
         extensions = (f"tokenmix.models.extensions.{name}" for name in self.extensions)
-        return ("tokenmix.models.metaformer", *mixers, *extensions)
+        return ("tokenmix.models.metaformer", *mixers, *extensions, *loaders)
 
 
 def mixers(folder: Path = MIXER_FOLDER) -> dict[str, bool]:
@@ -209,6 +213,11 @@ def extension_problems(extensions: list[str], mixer: str, arrangement: str) -> l
     return problems
 
 
+def pretrained_inits(name: str) -> tuple[str, ...]:
+    """How a model can start from published weights: its own attention is reused or not, or it has none."""
+    return ("warm", "cold") if parse_model(name).mixer in ATTENTION else ("pretrained",)
+
+
 def init_problem(name: str, init: str) -> str | None:
     """What is wrong with these initial weights for a model, or None; raises UserError for an unknown model."""
     spec = parse_model(name)
@@ -216,7 +225,7 @@ def init_problem(name: str, init: str) -> str | None:
         return None
     if spec.checkpoint is None:
         return f"{quote(name)} has no pretrained weights; only resnet18-k3, s12-tttt-pooling3 and s12-pptt-* do"
-    allowed = ("warm", "cold") if spec.mixer in ATTENTION else ("pretrained",)
+    allowed = pretrained_inits(name)
     if init in allowed:
         return None
     return f"{quote(name)} cannot start {quote(init)}{nearest(init, ('scratch', *allowed))}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from tokenmix.errors import UserError
 from tokenmix.files import pretty_json, write_atomic
+from tokenmix.study.checkpoints import load_checkpoints, weights_file
 from tokenmix.study.code import DIGITS, CodeIdentity, code_identity
 from tokenmix.study.coincide import coinciding, global_stages
 from tokenmix.study.config import Config
@@ -17,7 +18,6 @@ from tokenmix.study.datahash import DataIdentity, data_identity
 from tokenmix.study.frozen import code_folder, freeze_code
 from tokenmix.study.grid import Run, expand
 from tokenmix.study.manifest import load_manifest
-from tokenmix.study.protocol import Training
 from tokenmix.study.spec import RunSpec, identifying, resolve_spec, run_id
 from tokenmix.study.stages import stage_hashes, training_entries
 
@@ -69,11 +69,12 @@ def resolve(config: Config, root: Path, source: Path = SOURCE) -> Plan:
     """
     manifest = load_manifest(root / config.data.folder)
     data = functools.cache(lambda name, size: data_identity(name, size, manifest, source))
-    code = functools.cache(lambda model: code_identity(training_entries(model), source))
+    code = functools.cache(lambda model, init: code_identity(training_entries(model, init), source))
+    checkpoints = load_checkpoints()
     runs: dict[str, PlannedRun] = {}
     for run in expand(config, manifest):
-        spec = resolve_spec(config, run)
-        identity = data(run.dataset, run.size), code(run.model)
+        spec = resolve_spec(config, run, checkpoints)
+        identity = data(run.dataset, run.size), code(run.model, run.init)
         name = run_id(spec, identity[0].hash, identity[1].hash)
         runs[name] = PlannedRun(name, run, spec, *identity)
     return Plan(root / config.results, runs, _index(config, runs, source))
@@ -105,6 +106,7 @@ def freeze(config: Config, root: Path, source: Path = SOURCE) -> Plan:
 
 def run_file(run: PlannedRun, config: Config) -> dict[str, Any]:
     """What the plan file of one run holds."""
+    weights = {"file": weights_file(config.data.folder, run.spec.weights["name"])} if run.spec.weights else {}
     return {
         "run": run.id,
         "spec": run.spec.canonical(),
@@ -112,6 +114,7 @@ def run_file(run: PlannedRun, config: Config) -> dict[str, Any]:
         "hashes": {"spec": run.spec.hash, "data": run.data.hash, "code": run.code.hash},
         "data": {"hash": run.data.hash, "folder": f"{config.data.folder}/{run.data.folder}"},
         "code": {"hash": run.code.hash, "folder": code_folder(config.results, run.code.hash).as_posix()},
+        **({"weights": weights} if weights else {}),
     }
 
 
@@ -137,8 +140,8 @@ def _write_run(results: Path, content: dict[str, Any]) -> None:
         if not same:
             raise UserError(f"the plan file {path} was edited; edit the config instead, and delete this file")
         # equal in all that counts; it keeps the fields it had when it was frozen, and learns only
-        # where the data lie now and how remedies are marked in tables
-        text = pretty_json({**old, "data": content["data"], "rungs": content["rungs"]})
+        # where data and weights lie now and how remedies are marked in tables
+        text = pretty_json({**old, **{key: content[key] for key in ("data", "rungs", "weights") if key in content}})
     if present != text:
         write_atomic(path, text)
 
@@ -174,11 +177,11 @@ def _index(config: Config, runs: dict[str, PlannedRun], source: Path) -> dict[st
                 "hash": data.hash,
                 "models": models[key],
                 "coinciding": coinciding(models[key], data.size, options),
-                "rungs": _rung_notes(config.training_for(data.name)),
             }
             for key, data in datasets.items()
         },
-        "tables": {name: _table_entry(config, name) for name in config.tables},
+        "tables": {name: _table_entry(config, name) for name in config.chosen_tables},
+        "remedies": _remedies(config),
         "evaluation": config.evaluation.model_dump(),
         "profile": config.profile.model_dump(),
         "model_options": options,
@@ -199,17 +202,23 @@ def _run_entry(run: PlannedRun, config: Config) -> dict[str, Any]:
         "tables": list(run.run.tables),
         "data_folder": f"{config.data.folder}/{run.data.folder}",
         "code_folder": code_folder(config.results, run.code.hash).as_posix(),
+        "weights": weights_file(config.data.folder, run.spec.weights["name"]) if run.spec.weights else "",
         **{name: run.spec.training[name] for name in (*COST_FIELDS, "threads")},
     }
 
 
-def _rung_notes(training: Training) -> list[dict[str, str]]:
-    """Mark and footnote of each rung in the order of the plan files; the first attempt has neither."""
-    ladder = training.divergence.ladder if training.divergence.policy == "ladder" else []
-    return [{"mark": "", "note": ""}, *({"mark": rung.mark, "note": rung.note} for rung in ladder)]
+def _remedies(config: Config) -> dict[str, str]:
+    """Mark -> footnote of every remedy that a run of the study may use."""
+    trainings = (
+        config.training_for(dataset, table) for table in config.chosen_tables for dataset in config.datasets_of(table)
+    )
+    ladders = (training.divergence for training in trainings if training.divergence.policy == "ladder")
+    return {rung.mark: rung.note for divergence in ladders for rung in divergence.ladder}
 
 
 def _table_entry(config: Config, name: str) -> dict[str, Any]:
     table = config.tables[name]
     datasets = [f"{dataset}-{config.datasets[dataset].size}" for dataset in config.datasets_of(name)]
-    return {**table.model_dump(), "datasets": datasets, "models": table.models()}
+    # how its runs train stands in their own plans
+    shown = table.model_dump(exclude={"training", "seeds"})
+    return {**shown, "datasets": datasets, "models": table.models(), "rows": [list(row) for row in table.rows()]}

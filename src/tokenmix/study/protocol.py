@@ -82,8 +82,8 @@ class ModelOptions(Section):
     layer_scale: float = Field(default=1.0e-5, gt=0, le=1, description="initial value of layer scale")
     small_map_fallback: bool = Field(default=False, description="local attention is global on maps of up to 64 tokens")
     norm: Literal["group", "channel", "by_arrangement"] = Field(
-        default="group",
-        description="group: one GroupNorm group; channel: layer norm of each position; by_arrangement: group for "
+        default="channel",
+        description="channel: layer norm of each position; group: one GroupNorm group; by_arrangement: group for "
         "tttt, channel for hybrids, as published",
     )
     positions: Literal["mixer", "stage3", "none"] = Field(

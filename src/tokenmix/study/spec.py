@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tokenmix.files import canonical_json
+from tokenmix.study.checkpoints import Checkpoint
 from tokenmix.study.code import DIGITS
 from tokenmix.study.config import Config
 from tokenmix.study.grammar import parse_model
@@ -20,9 +21,11 @@ NEUTRAL: dict[str, Any] = {
     "training.compile": False,
     "training.validations": 100,
     "model_options.small_map_fallback": False,
-    "model_options.norm": "group",
     "model_options.positions": "mixer",
 }
+
+#: Weights mean something under the norm that they were trained with.
+NORM_OF_WEIGHTS = {"poolformer_s12": "group", "metaformer_ppaa_s12_224": "channel"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class RunSpec:
     """One run as the config resolves it.
 
     training: every field of the training section that shapes the outcome. model_options: options of the
-    model's family. rungs: what is tried in order, each a change to `training` plus its `mark`; the first
+    model's family. weights: the published weights that the run starts from, empty from
+    scratch. rungs: what is tried in order, each a change to `training` plus its `mark`; the first
     changes nothing.
     """
 
@@ -42,6 +46,7 @@ class RunSpec:
     training: Mapping[str, Any]
     model_options: Mapping[str, Any]
     rungs: tuple[Mapping[str, Any], ...] = field(default=({"mark": ""},))
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     def canonical(self) -> dict[str, Any]:
         """The spec as plan files and attestations hold it."""
@@ -53,6 +58,7 @@ class RunSpec:
             "seed": self.seed,
             "training": dict(self.training),
             "model_options": dict(self.model_options),
+            **({"weights": dict(self.weights)} if self.weights else {}),
         }
 
     @property
@@ -83,11 +89,19 @@ def run_id(spec: RunSpec, data_hash: str, code_hash: str) -> str:
     return f"{spec.dataset}-{spec.size}.{spec.model}.{spec.init}.s{spec.seed}.{short}"
 
 
-def resolve_spec(config: Config, run: Run) -> RunSpec:
+def resolve_spec(config: Config, run: Run, checkpoints: Mapping[str, Checkpoint]) -> RunSpec:
     """The spec of a run of the study."""
-    training = config.training_for(run.dataset)
+    training = config.training_for(run.dataset, run.tables[0])
     # options of token mixers mean nothing to a ResNet, so changing one must not retrain it
-    metaformer = parse_model(run.model).family == "metaformer"
+    model = parse_model(run.model)
+    options = config.model.model_dump() if model.family == "metaformer" else {}
+    weights = {}
+    if run.init != "scratch":
+        assert model.checkpoint is not None  # as the check of the config says
+        source = checkpoints[model.checkpoint]
+        weights = {"name": model.checkpoint, "url": source.url, "sha256": source.sha256}
+        if options:
+            options["norm"] = NORM_OF_WEIGHTS[model.checkpoint]
     return RunSpec(
         run.dataset,
         run.size,
@@ -95,8 +109,9 @@ def resolve_spec(config: Config, run: Run) -> RunSpec:
         run.init,
         run.seed,
         training=training.model_dump(exclude={"divergence"}),
-        model_options=config.model.model_dump() if metaformer else {},
+        model_options=options,
         rungs=resolve_rungs(training),
+        weights=weights,
     )
 
 

@@ -24,9 +24,9 @@ STAGES = {
 TRAINING = "tokenmix.training.__main__"
 
 
-def training_entries(model: str) -> tuple[str, ...]:
+def training_entries(model: str, init: str = "scratch") -> tuple[str, ...]:
     """The entry modules of a run: the trainer and the files of its own model, which are imported by name."""
-    return (TRAINING, *parse_model(model).modules())
+    return (TRAINING, *parse_model(model).modules(init))
 
 
 def stage_hashes(models: Iterable[str], source: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from tokenmix.data.batches import DeviceSplit, Prepared, normalise
 from tokenmix.models.build import build_model
 from tokenmix.training.augment import random_affine
 from tokenmix.training.divergence import Watch
+from tokenmix.training.initial import start_from
 from tokenmix.training.loss import Criterion
 from tokenmix.training.metrics import validation_metrics
 from tokenmix.training.optimiser import AdamW
@@ -61,7 +63,14 @@ def seed_for(seed: int, purpose: str) -> int:
 class Training:
     """One run under one protocol, from its first step or from a saved state to its last."""
 
-    def __init__(self, spec: Mapping[str, Any], protocol: Protocol, prepared: Prepared, device: torch.device) -> None:
+    def __init__(
+        self,
+        spec: Mapping[str, Any],
+        protocol: Protocol,
+        prepared: Prepared,
+        device: torch.device,
+        weights: Path | None = None,
+    ) -> None:
         self.protocol, self.prepared, self.device = protocol, prepared, device
         self.seed: int = spec["seed"]
         card = prepared.card
@@ -74,7 +83,10 @@ class Training:
             size=card["size"],
             dimensions=card["dimensions"],
             options=spec["model_options"],
-        ).to(device)
+        )
+        #: where the initial weights came from, for runs that start from published ones
+        self.initial = start_from(weights, self.model, spec) if weights else None
+        self.model.to(device)
         if protocol.channels_last and card["dimensions"] == 2:
             self.model.to(memory_format=torch.channels_last)
         self.forward = self._compiled() if protocol.compile else self.model

@@ -78,7 +78,7 @@ class _Climb:
             self.rungs = saved["rungs"]
             self.started = saved["started"]
             self.devices = list(dict.fromkeys([*saved["devices"], *self.devices]))
-        self.training = Training(plan.spec, plan.protocols[len(self.rungs)], prepared, device)
+        self.training = Training(plan.spec, plan.protocols[len(self.rungs)], prepared, device, plan.weights)
         if saved is not None:
             self.training.load(saved["training"])
         self.worked_before: float = saved["worked"] if saved is not None else 0.0
@@ -126,7 +126,8 @@ class _Climb:
 
     def next_rung(self) -> None:
         """Start again from the beginning under the next rung's protocol."""
-        self.training = Training(self.plan.spec, self.plan.protocols[self.rung], self.prepared, self.device)
+        plan = self.plan
+        self.training = Training(plan.spec, plan.protocols[self.rung], self.prepared, self.device, plan.weights)
         self.write_state()
 
     def _title(self) -> str:
@@ -185,6 +186,7 @@ def _keep_artefacts(plan: TrainingPlan, store: Store, climb: _Climb, lease: Leas
         "best": {"epoch": best.epoch, "iteration": best.iteration, "score": best.score},
         "parameters": sum(p.numel() for p in training.model.parameters() if p.requires_grad),
         "outputs": checksums,
+        **({"initial_weights": training.initial} if training.initial else {}),
     }
     clock = training.clock
     execution = {

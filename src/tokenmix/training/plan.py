@@ -67,6 +67,12 @@ class TrainingPlan:
         return self.root / self.content["data"]["folder"]
 
     @property
+    def weights(self) -> Path | None:
+        """The published weights that this run starts from, converted; None for a start from scratch."""
+        file = self.content.get("weights", {}).get("file")
+        return self.root / file if file else None
+
+    @property
     def code_folder(self) -> Path:
         """Where the frozen code of this run lies."""
         return self.root / self.content["code"]["folder"]
@@ -112,7 +118,7 @@ def check_code(plan: TrainingPlan) -> None:
     from tokenmix.study.code import code_identity
     from tokenmix.study.grammar import parse_model
 
-    entries = ["tokenmix.training.__main__", *parse_model(plan.spec["model"]).modules()]
+    entries = ["tokenmix.training.__main__", *parse_model(plan.spec["model"]).modules(plan.spec["init"])]
     # the same entries as in tokenmix.study.stages, which knows all stages and must not count as code of a run
     if code_identity(entries, source).hash != plan.content["hashes"]["code"]:
         raise UserError(

@@ -94,7 +94,9 @@ def _end(plan_file: Path, weights: Path, rung: int) -> dict[str, str]:
     plan = read_plan(plan_file)
     prepared = open_prepared(plan.data_folder)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    training = Training(plan.spec, plan.protocols[rung], prepared, device)
+    training = Training(
+        plan.spec, plan.protocols[rung], prepared, device, **({"weights": plan.weights} if plan.weights else {})
+    )
     training.model.load_state_dict(load_file(weights))
     arrays = {}
     for name in ("val", "test"):

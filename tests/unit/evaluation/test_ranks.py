@@ -93,7 +93,7 @@ class Table:
         self.folder = root / "metrics"
         dataset: dict[str, Any] = {"coinciding": [["good", "twin"]]}
         content = {
-            "tables": {"t": {"datasets": ["one-28", "two-28"], "models": list(self.MODELS)}},
+            "tables": {"t": {"datasets": ["one-28", "two-28"], "rows": [[model, "scratch"] for model in self.MODELS]}},
             "datasets": {"one-28": dataset, "two-28": {"coinciding": []}},
             "evaluation": {"level": 0.95},
         }

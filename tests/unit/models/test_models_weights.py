@@ -1,18 +1,16 @@
 """Pretrained weights: converted checkpoints compute what an independent model of the same layout computes."""
 
-import hashlib
 import os
 
 import pytest
 import timm
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
+from tokenmix.data.weights import read_weights
 from tokenmix.errors import UserError
 from tokenmix.models.build import build_model
-from tokenmix.models.weights_files import convert, read_weights
 from tokenmix.models.weights_start import start
 
 PPAA = "s12-pptt-full_attn"
@@ -98,9 +96,7 @@ def state(hybrid, tmp_path_factory) -> dict[str, torch.Tensor]:
     """The hybrid's checkpoint, written as its authors do and converted."""
     folder = tmp_path_factory.mktemp("weights")
     torch.save(hybrid.state_dict(), folder / "metaformer.pth.tar")
-    checksum = hashlib.sha256((folder / "metaformer.pth.tar").read_bytes()).hexdigest()
-    convert(folder / "metaformer.pth.tar", folder / "metaformer.safetensors", checksum)
-    return read_weights(folder / "metaformer.safetensors")
+    return read_weights(folder / "metaformer.pth.tar")
 
 
 def started(name: str, state, init: str, *, size: int = 224, channels: int = 3, seed: int = 1, **options):
@@ -290,16 +286,3 @@ def test_files_that_are_refused(tmp_path, monkeypatch):
         (tmp_path / "weights.safetensors").write_bytes(damaged)
         with pytest.raises(UserError, match="fetch"):
             read_weights(tmp_path / "weights.safetensors")
-
-
-def test_conversion_checks_the_file_and_keeps_its_tensors(tmp_path):
-    file, out = tmp_path / "weights.pth", tmp_path / "weights.safetensors"
-    with pytest.raises(UserError, match="missing"):
-        convert(file, out, "0" * 64)
-    tensors = {"a": torch.randn(3, 4).T, "b": torch.arange(3)}
-    torch.save(tensors, file)
-    with pytest.raises(UserError, match=f"not {'0' * 64}"):
-        convert(file, out, "0" * 64)
-    assert not out.exists()
-    convert(file, out, hashlib.sha256(file.read_bytes()).hexdigest())
-    assert all(torch.equal(value, tensors[name]) for name, value in load_file(out).items())

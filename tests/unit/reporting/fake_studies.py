@@ -83,9 +83,11 @@ def make_study(
                 "arrangement": "tttt",
                 "init": "scratch",
                 "models": list(models),
+                "rows": [[model, "scratch"] for model in models],
                 "baselines": [model for model in models if model.startswith("resnet")],
             }
         },
+        "remedies": {},
         "evaluation": {"bootstrap": 1000, "seed": 0, "level": 0.95, "correction": "holm"},
         "profile": {},
         "code": {},

@@ -49,9 +49,9 @@ def test_every_model_stands_at_its_place_with_both_ranks(tmp_path: Path) -> None
 
 
 def test_one_panel_a_table_and_none_where_nothing_can_be_ranked(tmp_path: Path) -> None:
-    base = {"caption": "", "metrics": ["auc"], "init": "scratch", "models": list(MODELS)}
+    base = {"caption": "", "metrics": ["auc"], "init": "scratch", "rows": [[model, "scratch"] for model in MODELS]}
     keys = ["breastmnist-28", "pneumoniamnist-28"]
-    tables = {"one": {**base, "datasets": keys}, "two": {**base, "datasets": keys[:1], "models": list(MODELS[:1])}}
+    tables = {"one": {**base, "datasets": keys}, "two": {**base, "datasets": keys[:1], "rows": base["rows"][:1]}}
     study = open_study(tmp_path / "both", tables={"one": tables["one"], "again": tables["one"]})
     assert [axis.get_title().split(":")[0] for axis in diagram.ranks(study)[0].axes] == ["one", "again"]
     alone = open_study(tmp_path / "alone", models=MODELS[:1], tables={"two": tables["two"]})

@@ -119,7 +119,7 @@ def test_one_table_needs_nothing_of_another(tmp_path: Path) -> None:
         "metrics": ["auc"],
         "arrangement": "tttt",
         "init": "scratch",
-        "models": list(MODELS),
+        "rows": [[model, "scratch"] for model in MODELS],
     }
     tables = {
         "one": {**base, "datasets": ["breastmnist-28"]},

@@ -86,15 +86,15 @@ def test_full_has_no_overlay(project: Path) -> None:
 
 def test_a_data_set_has_its_own_training_settings(project: Path) -> None:
     config = load_config(project, "full")
-    own = config.training_for("pathmnist")
+    own = config.training_for("pathmnist", "first")
     assert (own.lr, own.batch_size, own.divergence.policy) == (2e-3, 64, "ladder")
-    assert config.training_for("breastmnist") == config.training
+    assert config.training_for("breastmnist", "first") == config.training
 
 
 def test_rates_of_a_data_set_are_judged_together_with_the_studys(project: Path) -> None:
     own = {"breastmnist": {"training": {"min_lr": 0.05}}}
     config = load_config(project, overrides={"training": {"lr": 0.1}, "datasets": own})
-    assert config.training_for("breastmnist").min_lr == 0.05
+    assert config.training_for("breastmnist", "first").min_lr == 0.05
 
 
 def test_the_command_line_comes_last(project: Path) -> None:
@@ -171,7 +171,7 @@ def test_the_full_study_is_the_status_reports() -> None:
     assert set(config.datasets_of("classification_4t")) == {
         *("imagewoof", "pathmnist", "dermamnist", "pneumoniamnist", "organsmnist")
     }
-    assert {use.size for use in config.datasets.values()} == {224}
+    assert {config.datasets[name].size for name in config.datasets_of("classification_4t")} == {224}
     assert len(table.models()) == 4 * 3 + 4 + 3
     assert all(model.startswith(("s12-tttt-", "resnet18-k")) for model in table.models())
     assert (table.init, len(config.seeds), config.execution.needs_gpu) == ("scratch", 3, True)
@@ -183,7 +183,7 @@ def test_small_studies_are_small(study: str, limit: int) -> None:
     config = load_config(ROOT, study)
     cells = [
         (dataset, model)
-        for name, table in config.tables.items()
+        for name, table in config.chosen_tables.items()
         for dataset in config.datasets_of(name)
         for model in table.models()
     ]

@@ -54,6 +54,10 @@ def overlaid(root: Path, text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "place", "words"),
     [
+        ("paper_tables: [frist]", "paper_tables.0", ["`frist` is not one of `tables`", "did you mean `first`?"]),
+        ("tables: {first: {training: {min_lr: 1}}}", "tables.first.training.min_lr", ["min_lr (1) is above lr"]),
+        ("tables: {first: {init: pretrained, mixers: {conv: [3]}}}", "tables.first.mixers.conv", ["no pretrained"]),
+        ("tables: {first: {init: warm}}", "tables.first.init", ["`warm`", "pretrained"]),
         ("trainin: {lr: 1}", "trainin", ["did you mean `training`?", "profile"]),
         ("training: {lrr: 1}", "training.lrr", ["did you mean `lr`?", "weight_decay"]),
         ("head_dim: 16", "head_dim", ["did you mean `model.head_dim`?"]),

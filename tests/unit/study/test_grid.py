@@ -68,3 +68,43 @@ def test_runs_are_the_union_of_the_tables_cells(tables):
 def test_a_data_set_that_is_not_there_is_named_with_its_neighbour():
     with pytest.raises(UserError, match=r"`brestmnist`; did you mean `breastmnist`.*tables\.t"):
         expand(study(t={"datasets": ["brestmnist"], "mixers": {"identity": None}}), MANIFEST)
+
+
+def test_pretrained_tables_show_attention_warm_and_cold():
+    table = {"arrangement": "pptt", "init": "pretrained", "datasets": ["breastmnist"], "baselines": ["resnet18-k3"]}
+    table["mixers"] = {"conv": [3], "local_attn": [3, 5], "identity": None}
+    config = study(t=table)
+    assert config.tables["t"].rows() == [
+        ("s12-pptt-conv3", "pretrained"),
+        ("s12-pptt-local_attn3", "warm"),
+        ("s12-pptt-local_attn5", "warm"),
+        ("s12-pptt-local_attn3", "cold"),
+        ("s12-pptt-local_attn5", "cold"),
+        ("s12-pptt-identity", "pretrained"),
+        ("resnet18-k3", "pretrained"),
+    ]
+    runs = expand(config, MANIFEST)
+    assert len(runs) == 14 and runs[2].cell == "breastmnist-28.s12-pptt-local_attn3.warm.s0"
+
+
+def test_a_table_has_its_own_seeds_and_settings():
+    one = {"mixers": {"identity": None}, "datasets": ["breastmnist"]}
+    config = study(one=one, two={**one, "scale": "xs", "seeds": [7], "training": {"lr": 0.01}})
+    assert [(run.model, run.seed) for run in expand(config, MANIFEST)] == [
+        *[("s12-tttt-identity", seed) for seed in (0, 1)], ("xs-tttt-identity", 7),
+    ]  # fmt: skip
+    assert config.training_for("breastmnist", "two").lr == 0.01 and config.training_for("breastmnist", "one").lr == 1e-3
+
+
+@pytest.mark.parametrize("own", [{"seeds": [0]}, {"training": {"lr": 0.01}}])
+def test_two_tables_cannot_want_one_cell_trained_in_two_ways(own):
+    one = {"mixers": {"identity": None}, "datasets": ["breastmnist"]}
+    with pytest.raises(UserError, match=r"tables\.one and tables\.two both show s12-tttt-identity \(scratch\) on"):
+        expand(study(one=one, two={**one, **own}), MANIFEST)
+
+
+def test_only_the_chosen_tables_are_made_in_their_order():
+    config = study(a={"mixers": {"identity": None}}, b={"mixers": {"random": None}}, c={"mixers": {"conv": [3]}})
+    config = config.model_copy(update={"paper_tables": ["c", "a"]})
+    assert list(config.chosen_tables) == ["c", "a"]
+    assert {run.model for run in expand(config, MANIFEST)} == {"s12-tttt-conv3", "s12-tttt-identity"}

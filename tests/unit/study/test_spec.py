@@ -15,8 +15,8 @@ TRAINING_FIELDS = sorted(Training.model_fields.keys() - {"divergence"})
 
 
 def resolved(name: str = "xs-tttt-local_attn3", **sections: Any) -> RunSpec:
-    values = {"datasets": {"breastmnist": {"size": 28}}, **sections}
-    return resolve_spec(Config.model_validate(values), Run("breastmnist", 28, name, "scratch", 0, ("t",)))
+    values = {"datasets": {"breastmnist": {"size": 28}}, "tables": {"t": {}}, **sections}
+    return resolve_spec(Config.model_validate(values), Run("breastmnist", 28, name, "scratch", 0, ("t",)), {})
 
 
 def another(section: type, field: str) -> Any:

@@ -1,0 +1,86 @@
+"""Published weights: fetched, verified, converted; and what is refused."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from factories import serve
+from safetensors.torch import load_file
+
+from tokenmix.cli import main
+from tokenmix.data.weights import prepare_weights
+from tokenmix.errors import UserError
+from tokenmix.models.weights_start import LAYOUTS
+from tokenmix.study.checkpoints import Checkpoint, load_checkpoints
+
+TENSORS = {"a": torch.randn(3, 4).T, "b": torch.arange(3)}
+
+
+def entry(url: str = "http://127.0.0.1:9/weights.pth", sha256: str = "") -> Checkpoint:
+    return Checkpoint(title="Weights", url=url, file="weights.pth", sha256=sha256, licence="MIT", cite="")
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Path:
+    """A mirror folder that has the published file."""
+    (tmp_path / "mirror").mkdir()
+    torch.save(TENSORS, tmp_path / "mirror/weights.pth")
+    return tmp_path / "mirror"
+
+
+def prepared(root: Path, about: Checkpoint, *mirrors: Path) -> Path:
+    return prepare_weights("mine", about, root / "weights", root / "downloads", mirrors, offline=True)
+
+
+def test_a_checkpoint_keeps_its_tensors_and_gets_a_card(tmp_path: Path, mirror: Path) -> None:
+    checksum = hashlib.sha256((mirror / "weights.pth").read_bytes()).hexdigest()
+    out = prepared(tmp_path, entry(sha256=checksum[:8]), mirror)
+    assert all(torch.equal(value, TENSORS[name]) for name, value in load_file(out).items())
+    card = json.loads(out.with_suffix(".json").read_text())
+    assert (card["name"], card["sha256"], card["licence"]) == ("mine", checksum, "MIT")
+    assert card["converted_sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+
+
+def test_it_is_downloaded_where_no_mirror_has_it(tmp_path: Path, mirror: Path) -> None:
+    content = (mirror / "weights.pth").read_bytes()
+    with serve(content) as server:
+        about = entry(server.url, hashlib.sha256(content).hexdigest())
+        out = prepare_weights("mine", about, tmp_path / "weights", tmp_path / "downloads")
+    assert load_file(out).keys() == TENSORS.keys()
+
+
+def test_a_wrong_checksum_is_refused_with_address_and_place(tmp_path: Path, mirror: Path) -> None:
+    with pytest.raises(UserError, match=r"(?s)TOKENMIX_MIRRORS.*127\.0\.0\.1.*SHA-256 0000abcd.*another checksum"):
+        prepared(tmp_path, entry(sha256="0000abcd"), mirror)
+    assert not (tmp_path / "weights").exists()
+
+
+def test_where_no_checksum_is_published_the_first_file_is_the_right_one(tmp_path: Path, mirror: Path) -> None:
+    out = prepared(tmp_path, entry(), mirror)
+    first = out.read_bytes()
+    torch.save({"a": torch.zeros(2)}, mirror / "weights.pth")
+    with pytest.raises(UserError, match="another checksum"):
+        prepared(tmp_path, entry(), mirror)
+    assert out.read_bytes() == first
+
+
+def test_code_in_a_checkpoint_is_never_run(tmp_path: Path, mirror: Path) -> None:
+    class Mischief:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"a": Mischief()}, mirror / "weights.pth")
+    with pytest.raises(UserError, match="code in checkpoints is never run"):
+        prepared(tmp_path, entry(), mirror)
+    assert not (tmp_path / "ran").exists() and not (tmp_path / "weights").exists()
+
+
+def test_the_command_names_unknown_checkpoints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "weights", "resnet1"]) != 0
+    assert "did you mean `resnet18`" in capsys.readouterr().err
+
+
+def test_every_model_that_can_start_from_weights_has_an_entry() -> None:
+    assert load_checkpoints().keys() == LAYOUTS.keys()
