@@ -120,6 +120,11 @@ class Notes:
             versions = _distinct(runs, lambda run, library=library: run.get("libraries", {}).get(library))  # type: ignore[misc]
             if len(versions) > 1:
                 notes.append(f"Runs differ in {escape(library)}: {escape(enumerate_words(versions))}.")
+        published = [run["initial_weights"] for run in runs if "initial_weights" in run]
+        for checkpoint in sorted({initial["checkpoint"] for initial in published}):
+            files = sorted({initial["sha256"][:8] for initial in published if initial["checkpoint"] == checkpoint})
+            if len(files) > 1:
+                notes.append(f"Runs differ in the file of {escape(checkpoint)}: {enumerate_words(files)}.")
         return notes
 
 

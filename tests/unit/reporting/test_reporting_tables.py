@@ -78,7 +78,11 @@ def test_notes_tell_of_devices_libraries_and_remedies(tmp_path: Path) -> None:
     content["execution"]["device"] = "NVIDIA A100_80GB"
     content["libraries"]["torch"] = "2.14.0"
     content["mark"] = "*"
+    content["initial_weights"] = {"checkpoint": "resnet18", "sha256": "1" * 64, "tensors": []}
     attestation.write_text(json.dumps(content))
+    other = next(path for path in (study.results / "runs").glob("*/run.json") if path != attestation)
+    content["initial_weights"]["sha256"] = "2" * 64
+    other.write_text(json.dumps({**json.loads(other.read_text()), "initial_weights": content["initial_weights"]}))
     (study.results / "plan" / f"{run}.json").write_text(json.dumps({"rungs": [{}, {"mark": "*", "lr": 0.0001}]}))
     cells = study.folder / "metrics/classification_4t/breastmnist-28.cells.csv"
     lines = cells.read_text().splitlines()
@@ -86,6 +90,7 @@ def test_notes_tell_of_devices_libraries_and_remedies(tmp_path: Path) -> None:
     tex = table_tex(Study.open(path))
     assert "Runs differ in their device: CPU: AMD EPYC 7763 64-Core Processor and NVIDIA A100\\_80GB." in tex
     assert "Runs differ in torch: 2.14.0 and 2.15.0." in tex
+    assert "Runs differ in the file of resnet18: 11111111 and 22222222." in tex
     assert "numpy" not in tex
     assert cell(tex, f"auc/breastmnist-28/{MODELS[1]}/scratch").endswith("\\textsuperscript{*}")
     assert "lr 0.0001 after a divergence" in tex
