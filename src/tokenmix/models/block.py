@@ -2,7 +2,7 @@
 
     x + drop(scale1 * mixer(norm1(x)))   then   x + drop(scale2 * mlp(norm2(x)))
 
-Suffixes of tensor names: B images, C channels, H and W positions.
+Suffixes of tensor names: B images, C channels, H and W positions; volumes have one axis more.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class DropPath(nn.Module):
         if not self.training or self.p == 0:
             return scale_C11
         keep = 1 - self.p
-        mask_B111 = scale_C11.new_empty(images, 1, 1, 1).bernoulli_(keep).div_(keep)
+        mask_B111 = scale_C11.new_empty(images, *[1] * scale_C11.ndim).bernoulli_(keep).div_(keep)
         return scale_C11 * mask_B111
 
 
@@ -67,7 +67,10 @@ class PositionMap(nn.Module):
 
 
 class Block(nn.Module):
-    """One MetaFormer block: a token mixer and a channel MLP, each a normed, scaled residual branch."""
+    """One MetaFormer block: a token mixer and a channel MLP, each a normed, scaled residual branch.
+
+    `axes` is the number of axes of its maps: 2 for images, 3 for volumes.
+    """
 
     def __init__(
         self,
@@ -78,14 +81,15 @@ class Block(nn.Module):
         norm: Callable[[int], nn.Module],
         layer_scale: float,
         drop_path: float,
+        axes: int = 2,
     ) -> None:
         super().__init__()
         self.norm1 = norm(dim)
         self.mixer = mixer
-        self.scale1 = nn.Parameter(torch.full((dim, 1, 1), layer_scale))
+        self.scale1 = nn.Parameter(torch.full((dim, *[1] * axes), layer_scale))
         self.norm2 = norm(dim)
         self.mlp = mlp
-        self.scale2 = nn.Parameter(torch.full((dim, 1, 1), layer_scale))
+        self.scale2 = nn.Parameter(torch.full((dim, *[1] * axes), layer_scale))
         self.drop = DropPath(drop_path)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:

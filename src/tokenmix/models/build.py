@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from tokenmix.errors import UserError
-from tokenmix.study.grammar import parse_model
+from tokenmix.study.grammar import parse_model, volume_problem
 
 
 def build_model(
@@ -29,16 +29,19 @@ def build_model(
         name: for example `s12-tttt-conv7`, `xs-pptt-local_attn5`, `resnet18-k5`.
         channels: channels of the input images.
         classes: width of the last layer (logits).
-        size: side of the square images in pixels, or (height, width).
-        dimensions: 2; volumes are not offered yet.
+        size: side of the square images (cubic volumes) in pixels, or one number for each axis: (height, width).
+        dimensions: 2 for images, 3 for volumes.
         options: those of the `model` section of the config, see `metaformer.Options`.
 
-    Returns: a module from images (B, channels, H, W) to logits (B, classes).
-    Raises UserError for a name outside the grammar and for options the model does not have.
+    Returns: a module from images (B, channels, H, W), or volumes (B, channels, D, H, W), to logits (B, classes).
+    Raises UserError for a name outside the grammar, for a model that has no form for volumes, and for options the
+    model does not have.
     """
     spec = parse_model(name)
-    if dimensions != 2:
-        raise UserError(f"{name} cannot be built for {dimensions}D images; models are two-dimensional so far")
+    if dimensions not in (2, 3):
+        raise UserError(f"{name} cannot be built for {dimensions} dimensions; images have 2, volumes 3")
+    if dimensions == 3 and (problem := volume_problem(name)):
+        raise UserError(problem)
     grid = (size,) * dimensions if isinstance(size, int) else tuple(size)
     if len(grid) != dimensions or min(grid) < 1:
         raise UserError(f"image size {size} does not fit {name}; give one side or {dimensions}, each at least 1")

@@ -2,8 +2,9 @@
 
 Yu et al., "MetaFormer is actually what you need for vision" (CVPR 2022), sections 3.1 and 3.2; `block` has its block.
 
-Suffixes of tensor names: B images, C channels, H and W positions. Maps keep the shape (B, C, H, W) but lie in
-memory channels last, so that the channel MLP is a plain linear layer on the last axis of contiguous data.
+Suffixes of tensor names: B images, C channels, H and W positions; D, the channels behind a layer. Maps keep the shape
+(B, C, H, W) but lie in memory channels last, so that the channel MLP is a plain linear layer on the last axis of
+contiguous data. Maps of volumes have a third axis in front of H, and all that stands here is the same for them.
 """
 
 import importlib
@@ -12,13 +13,13 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tokenmix.errors import UserError
 from tokenmix.models.block import Block, ChannelMLP, ChannelNorm, PositionMap, mean_of_positions
 from tokenmix.models.site import Site
+from tokenmix.models.spatial import CHANNELS_LAST, Convolution
 from tokenmix.study.grammar import ModelSpec
 
 
@@ -64,22 +65,23 @@ class Options:
     pool_first: bool = False
 
 
-class PatchEmbedding(nn.Conv2d):
+class PatchEmbedding(Convolution):
     """A strided convolution; where the output is a single position, the linear layer that it is there.
 
-    The layer leaves out the part of the kernel that sees padding only: 5 of 9 weights for maps of 2 x 2.
+    The layer leaves out the part of the kernel that sees padding only: 5 of 9 weights for maps of 2 x 2,
+    19 of 27 for maps of 2 x 2 x 2.
     """
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         pad, kernel, stride = int(self.padding[0]), self.kernel_size[0], self.stride[0]
         if max(x_BCHW.shape[2:]) + 2 * pad >= kernel + stride:
             return super().forward(x_BCHW)
-        x_BCHW = x_BCHW[:, :, : kernel - pad, : kernel - pad]
-        height, width = x_BCHW.shape[2:]
-        weight_DCHW = self.weight[:, :, pad : pad + height, pad : pad + width]
+        every, axes = slice(None), x_BCHW.ndim - 2
+        x_BCHW = x_BCHW[(every, every) + axes * (slice(kernel - pad),)]
+        weight_DCHW = self.weight[(every, every, *(slice(pad, pad + side) for side in x_BCHW.shape[2:]))]
         # channels last on both sides, as they lie in memory
-        x, weight = (tensor.permute(0, 2, 3, 1).flatten(1) for tensor in (x_BCHW, weight_DCHW))
-        return F.linear(x, weight, self.bias)[:, :, None, None]
+        x, weight = (tensor.movedim(1, -1).flatten(1) for tensor in (x_BCHW, weight_DCHW))
+        return F.linear(x, weight, self.bias)[(every, every) + axes * (None,)]
 
 
 class MetaFormer(nn.Module):
@@ -87,7 +89,7 @@ class MetaFormer(nn.Module):
 
     Args:
         mixers: per stage, the function that builds a token mixer for a `Site`.
-        grid: size of the input images, (H, W).
+        grid: size of the input images, (H, W), or of volumes, (D, H, W).
 
     Attributes: `widths` and `grids` of the stages; `pool`, from the normed map to the vector that is classified.
     """
@@ -115,7 +117,7 @@ class MetaFormer(nn.Module):
             grid = tuple((side + 2 * padding - kernel) // stride + 1 for side in grid)
             if min(grid) < 1:
                 raise UserError("images are too small for the stem; use at least 7 pixels a side")
-            self.embeddings.append(PatchEmbedding(width_before, width, kernel, stride, padding))
+            self.embeddings.append(PatchEmbedding(width_before, width, kernel, stride, padding, axes=len(grid)))
             layers = nn.Sequential()
             for block in range(blocks):
                 site = Site(
@@ -134,6 +136,7 @@ class MetaFormer(nn.Module):
                         norm=norm,
                         layer_scale=options.layer_scale,
                         drop_path=options.drop_path,
+                        axes=len(grid),
                     )
                 )
             self.stages.append(layers)
@@ -150,7 +153,7 @@ class MetaFormer(nn.Module):
 
     def features(self, x_BCHW: Tensor) -> Tensor:
         """The map of the last stage before the last norm, (B, C, H/32, W/32) for S12."""
-        x_BCHW = x_BCHW.contiguous(memory_format=torch.channels_last)
+        x_BCHW = x_BCHW.contiguous(memory_format=CHANNELS_LAST[x_BCHW.ndim])
         for embedding, stage in zip(self.embeddings, self.stages, strict=True):
             x_BCHW = stage(embedding(x_BCHW))
         return x_BCHW

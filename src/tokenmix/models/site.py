@@ -10,9 +10,9 @@ from tokenmix.errors import UserError
 class Site:
     """The place of one token mixer in a model.
 
-    `dim` is the number of channels C, `grid` the size of the map it works on, (H, W), `first` says whether
-    it is in the first block of its stage. `head_dim` and `small_map_fallback` are the model's options;
-    `positions` says whether a mixer that knows no order adds learned position maps.
+    `dim` is the number of channels C, `grid` the size of the map it works on, (H, W) or for volumes (D, H, W),
+    `first` says whether it is in the first block of its stage. `head_dim` and `small_map_fallback` are the
+    model's options; `positions` says whether a mixer that knows no order adds learned position maps.
     """
 
     dim: int

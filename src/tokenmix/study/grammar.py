@@ -218,6 +218,16 @@ def pretrained_inits(name: str) -> tuple[str, ...]:
     return ("warm", "cold") if parse_model(name).mixer in ATTENTION else ("pretrained",)
 
 
+def volume_problem(name: str) -> str | None:
+    """What keeps a model, or a mixer with its extensions (`local_attn+slopes`), from volumes, or None."""
+    base, _, extensions = name.partition("+")
+    if extensions:
+        return f"{quote(name)}: extensions are made for two-dimensional images; leave out `+{extensions}`"
+    if base.rpartition("-")[2].startswith("fcvit"):
+        return f"{quote(name)} is made for two-dimensional images; choose another model or mixer for volumes"
+    return None
+
+
 def init_problem(name: str, init: str) -> str | None:
     """What is wrong with these initial weights for a model, or None; raises UserError for an unknown model."""
     spec = parse_model(name)

@@ -13,16 +13,16 @@ from torch.nn.attention.flex_attention import flex_attention
 from tokenmix.models.attention import dense, flex, op, rows
 
 KERNELS = (3, 5, 7, 9)
-GRIDS = ((1, 1), (1, 5), (2, 3), (7, 7), (9, 4), (14, 14))
+GRIDS = ((1, 1), (1, 5), (2, 3), (7, 7), (9, 4), (14, 14), (2, 2, 2), (3, 1, 5), (4, 7, 5))
 
 
 def reference(qkv: torch.Tensor, gradient: torch.Tensor, kernel: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Output and gradient of `qkv` in float64, with all pairs of tokens and a mask."""
     qkv = qkv.detach().double().requires_grad_()
     grid, depth = tuple(qkv.shape[1:-3]), qkv.shape[-1]
-    places = torch.tensor([(y, x) for y in range(grid[0]) for x in range(grid[1])])
+    places = torch.from_numpy(np.argwhere(np.ones(grid)))
     hidden = ((places[:, None] - places).abs() > kernel // 2).any(-1)
-    q, k, v = (part.flatten(1, 2).transpose(1, 2) for part in qkv.unbind(3))
+    q, k, v = (part.flatten(1, -3).transpose(1, 2) for part in qkv.unbind(-3))
     scores = (q @ k.transpose(2, 3) / math.sqrt(depth)).masked_fill(hidden, -math.inf)
     out = (scores.softmax(-1) @ v).transpose(1, 2).reshape(gradient.shape)
     (out * gradient.double()).sum().backward()
@@ -61,12 +61,13 @@ def test_both_ways_are_exact(way, grid, kernel):
 
 @settings(deadline=None, max_examples=60)
 @given(
-    height=st.integers(1, 20), width=st.integers(1, 20), kernel=st.sampled_from((3, 5, 7, 9, 31)),
+    grid=st.lists(st.integers(1, 20), min_size=2, max_size=2) | st.lists(st.integers(1, 7), min_size=3, max_size=3),
+    kernel=st.sampled_from((3, 5, 7, 9, 31)),
     batch=st.integers(1, 9), heads=st.integers(1, 3), depth=st.sampled_from((16, 32)),
     scale=st.sampled_from((0.0, 1.0, 8.0)), seed=st.integers(0, 9),
 )  # fmt: skip
-def test_rows_is_exact_on_any_shape(height, width, kernel, batch, heads, depth, scale, seed):
-    qkv, gradient = sample((height, width), batch=batch, heads=heads, depth=depth, scale=scale, seed=seed)
+def test_rows_is_exact_on_any_shape(grid, kernel, batch, heads, depth, scale, seed):
+    qkv, gradient = sample(grid, batch=batch, heads=heads, depth=depth, scale=scale, seed=seed)
     # scores of some hundreds are themselves rounded to 1e-5
     error = 5e-4 if scale > 1 else 3e-6
     assert_equal(by_rows(qkv, gradient, kernel), reference(qkv, gradient, kernel), error)
@@ -82,13 +83,16 @@ def test_the_operator_is_differentiable_and_exact(grid, kernel):
     assert_equal((out, qkv.grad), reference(qkv, gradient, kernel), 2e-6)
 
 
-@pytest.mark.parametrize(("grid", "kernel"), [((3, 2), 3), ((1, 3), 7)])
+@pytest.mark.parametrize(("grid", "kernel"), [((3, 2), 3), ((1, 3), 7), ((2, 3, 2), 3)])
 def test_gradients_are_those_of_finite_differences(grid, kernel):
     qkv = torch.randn(1, *grid, 3, 2, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda qkv: op.local_attention(qkv, kernel), qkv)
 
 
-@pytest.mark.parametrize(("grid", "kernel", "rows_do_it"), [((14, 14), 3, True), ((7, 7), 9, False)])
+@pytest.mark.parametrize(
+    ("grid", "kernel", "rows_do_it"),
+    [((14, 14), 3, True), ((7, 7), 9, False), ((7, 7, 7), 3, True), ((2, 2, 2), 3, False)],
+)
 def test_the_operator_meets_torchs_contract(grid, kernel, rows_do_it):
     qkv = sample(grid)[0].requires_grad_()
     assert op.prefers_rows(grid, kernel, 16, qkv.dtype) == rows_do_it

@@ -177,7 +177,11 @@ def test_small_map_fallback_makes_local_attention_global_on_64_tokens_or_fewer()
     [
         ({"options": {"layerscale": 1}}, "unknown model option 'layerscale'"),
         ({"options": {"head_dim": 24}}, "head_dim 24 does not divide the width 64"),
-        ({"dimensions": 3}, "3D"),
+        ({"dimensions": 4}, "4 dimensions"),
+        ({"dimensions": 3, "size": (28, 28)}, "give one side or 3"),
+        ({"name": "fcvit_tiny", "dimensions": 3}, "two-dimensional"),
+        ({"name": "xs-pptt-fcvit11", "dimensions": 3}, "another model or mixer"),
+        ({"name": "xs-tttt-local_attn3+slopes", "dimensions": 3}, "leave out `\\+slopes`"),
         ({"size": 0}, "image size 0"),
         ({"size": (28, 28, 28)}, "image size"),
         ({"size": 2}, "too small"),
@@ -198,5 +202,15 @@ def test_a_run_reaches_its_own_mixers_only():
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     models = {name.removeprefix("tokenmix.models.") for name in loaded[:-1]}
-    assert models == {"build", "block", "linear", "metaformer", "site", "mixers", "mixers.pooling", "mixers.conv"}
+    assert models == {
+        "build",
+        "block",
+        "linear",
+        "metaformer",
+        "site",
+        "spatial",
+        "mixers",
+        "mixers.pooling",
+        "mixers.conv",
+    }
     assert loaded[-1] == "False"

@@ -144,7 +144,7 @@ def test_linear_under_autocast_is_in_half_precision():
         assert Linear(64, 48)(torch.randn(2, 64)).dtype == torch.bfloat16
 
 
-SIDES = [(1, 1), (2, 2), (1, 2), (2, 1), (3, 2), (2, 5), (4, 4)]
+SIDES = [(1, 1), (2, 2), (1, 2), (2, 1), (3, 2), (2, 5), (4, 4), (1, 1, 1), (2, 2, 2), (1, 2, 2), (3, 2, 2), (4, 4, 4)]
 EMBEDDINGS = [(3, 2, 1), (7, 4, 2), (7, 2, 3)]
 
 
@@ -155,10 +155,11 @@ EMBEDDINGS = [(3, 2, 1), (7, 4, 2), (7, 2, 3)]
 )
 def test_patch_embedding_is_a_convolution(kernel, stride, padding, side):
     torch.manual_seed(0)
-    embedding = PatchEmbedding(8, 5, kernel, stride, padding)
+    embedding = PatchEmbedding(8, 5, kernel, stride, padding, axes=len(side))
+    convolve = F.conv2d if len(side) == 2 else F.conv3d
     x = torch.randn(3, 8, *side, requires_grad=True)
     results = []
-    for function in (embedding, lambda x: F.conv2d(x, embedding.weight, embedding.bias, stride, padding)):
+    for function in (embedding, lambda x: convolve(x, embedding.weight, embedding.bias, stride, padding)):
         out = function(x)
         results.append((out, *torch.autograd.grad(out.sin().sum(), (x, *embedding.parameters()))))
     for given, expected in zip(*results, strict=True):

@@ -1,8 +1,8 @@
 """Local attention as one operator, `tokenmix::local_attention`: exact, any odd kernel, any size of map.
 
-Each position attends to the part of its k x k neighbourhood that lies on the map (Ramachandran et al.,
-"Stand-alone self-attention in vision models", NeurIPS 2019; there with position embeddings). Tokens are
-channels last: queries, keys and values (B, H, W, 3, heads, D), outputs (B, H, W, heads, D). Being one named
+Each position attends to the part of its k x k (in volumes k x k x k) neighbourhood that lies on the map
+(Ramachandran et al., "Stand-alone self-attention in vision models", NeurIPS 2019; there with position embeddings).
+Tokens are channels last: queries, keys and values (B, H, W, 3, heads, D), outputs (B, H, W, heads, D). Being one named
 operator, it is a single node for tracers, which count multiply-adds from its shape, and for torch.compile.
 """
 
@@ -19,7 +19,7 @@ def local_attention(qkv: Tensor, kernel: int) -> Tensor:
     """softmax of (q . k) * D ** -0.5 over the neighbours, times v; differentiable.
 
     Args:
-        qkv: (B, H, W, 3, heads, D).
+        qkv: (B, H, W, 3, heads, D), or (B, depth, H, W, 3, heads, D).
         kernel: odd side of the neighbourhood; may be larger than the map.
 
     Returns: (B, H, W, heads, D).
@@ -39,7 +39,7 @@ def prefers_rows(grid: tuple[int, ...], kernel: int, head_dim: int, dtype: torch
     image, to which `dense` adds about 100 ns a token (measured on maps from 2x2 to 56x56, kernels 3 to 15).
     `rows` handles float32 maps with heads of 16, 32, ... channels; half precision is computed in float32.
     """
-    if len(grid) != 2 or head_dim % 16 or dtype == torch.float64:
+    if head_dim % 16 or dtype == torch.float64:
         return False
     reach = [min(kernel // 2, side - 1) for side in grid]
     positions = math.prod(side + r for side, r in zip(grid, reach, strict=True))

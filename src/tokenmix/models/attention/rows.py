@@ -1,10 +1,10 @@
 """Local attention on the CPU: exact, forward and backward, without the score matrix of the map.
 
 A strip is one head of a few images. Their maps lie under each other in one flat buffer a channel ("plane"),
-with empty rows and columns between them, as many as a neighbour may be away, so that the neighbour at a given
-offset sits at the same distance ("tap") from *every* query: one vector instruction handles one neighbour of
-sixteen queries. Taps count from the first neighbour and are never negative; positions of queries start at
-`margin`, the distance from there to the query itself.
+with empty rows and columns (in volumes, planes too) between them, as many as a neighbour may be away, so that the
+neighbour at a given offset sits at the same distance ("tap") from *every* query: one vector instruction handles
+one neighbour of sixteen queries. Taps count from the first neighbour and are never negative; positions of queries
+start at `margin`, the distance from there to the query itself.
 
 Three tricks keep the loops plain. Scores are in units of log 2: a weight is 2 ** score. The mask is one more
 channel: 1 for queries; 0 for keys, -1e30 for empty places. The backward pass appends minus the largest score
@@ -18,9 +18,10 @@ Numba looks at the date of this file alone to see whether its cache is stale: to
 `lanes`, `strips` or `transpose`.
 """
 
+import functools
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -47,12 +48,12 @@ _STRIP = 128
 
 @jit
 def _forward(qkv, strip, taps, first_job, last_job, out, saved):  # type: ignore[no-untyped-def]
-    batch, height, width, _, heads, depth = qkv.shape
+    batch, lines, width, _, heads, depth = qkv.shape
     length, size = strip.length, strip.size
     queries = np.ones((depth + 1) * length, np.float32)
     queries[: depth * length] = 0
     keys = np.zeros((depth + 1) * length, np.float32)
-    mask_keys(keys, depth * length, height, width, strip)
+    mask_keys(keys, depth * length, width, strip)
     values = np.zeros(depth * length, np.float32)
     scores = np.zeros(taps.size * length, np.float32)
     sums = np.zeros(depth * size, np.float32)
@@ -60,8 +61,8 @@ def _forward(qkv, strip, taps, first_job, last_job, out, saved):  # type: ignore
     here = np.full(strip.taps, strip.margin)
     scale = np.float32(depth**-0.5 * _LOG2_E)
     for job in range(first_job, last_job):
-        head, first = job % heads, job // heads * strip.images
-        present = min(strip.images, batch - first)
+        head, first = job % heads, job // heads * len(strip.lines)
+        present = min(len(strip.lines), batch - first)
         pack(qkv, first, present, _QUERY, head, scale, queries, strip)
         pack(qkv, first, present, _KEY, head, _ONE, keys, strip)
         pack(qkv, first, present, _VALUE, head, _ONE, values, strip)
@@ -72,8 +73,8 @@ def _forward(qkv, strip, taps, first_job, last_job, out, saved):  # type: ignore
             store(sums, at, mul(load(sums, at), load(inverses, at % size)))
         unpack(sums, _ONE, out, first, present, _QUERY, head, strip)
         for image in range(present):
-            for y in range(height):
-                at = (image * strip.rows + y) * strip.stride
+            for y in range(lines):
+                at = strip.lines[image, y]
                 for x in range(width):
                     saved[0, first + image, head, y, x] = largest[at + x]
                     saved[1, first + image, head, y, x] = inverses[at + x]
@@ -81,7 +82,7 @@ def _forward(qkv, strip, taps, first_job, last_job, out, saved):  # type: ignore
 
 @jit
 def _backward(qkv, out, saved, gradient, strip, taps, first_job, last_job, result):  # type: ignore[no-untyped-def]
-    batch, height, width, _, heads, depth = qkv.shape
+    batch, lines, width, _, heads, depth = qkv.shape
     length, size = strip.length, strip.size
     # what is appended to a head's channels: the mask, and its counterpart for the largest score and delta
     mask, appended = depth * length, (depth + 1) * length
@@ -89,7 +90,7 @@ def _backward(qkv, out, saved, gradient, strip, taps, first_job, last_job, resul
     queries[:mask], queries[appended:] = 0, 0
     keys = np.ones((depth + 2) * length, np.float32)
     keys[:appended] = 0
-    mask_keys(keys, mask, height, width, strip)
+    mask_keys(keys, mask, width, strip)
     values = np.ones((depth + 1) * length, np.float32)
     values[:mask] = 0
     gradients = np.zeros((depth + 1) * length, np.float32)
@@ -102,16 +103,16 @@ def _backward(qkv, out, saved, gradient, strip, taps, first_job, last_job, resul
     back = 2 * strip.margin - taps
     scale = np.float32(depth**-0.5)
     for job in range(first_job, last_job):
-        head, first = job % heads, job // heads * strip.images
-        present = min(strip.images, batch - first)
+        head, first = job % heads, job // heads * len(strip.lines)
+        present = min(len(strip.lines), batch - first)
         pack(qkv, first, present, _QUERY, head, np.float32(scale * _LOG2_E), queries, strip)
         pack(qkv, first, present, _KEY, head, _ONE, keys, strip)
         pack(qkv, first, present, _VALUE, head, _ONE, values, strip)
         pack(gradient, first, present, _QUERY, head, _ONE, gradients, strip)
         pack(out, first, present, _QUERY, head, _ONE, outputs, strip)
         for image in range(present):
-            for y in range(height):
-                at = strip.margin + (image * strip.rows + y) * strip.stride
+            for y in range(lines):
+                at = strip.margin + strip.lines[image, y]
                 for x in range(width):
                     queries[appended + at + x] = -saved[0, first + image, head, y, x]
                     inverses[at + x] = saved[1, first + image, head, y, x]
@@ -138,50 +139,67 @@ def _backward(qkv, out, saved, gradient, strip, taps, first_job, last_job, resul
 
 
 def forward(qkv: np.ndarray, reach: int, threads: int) -> tuple[np.ndarray, np.ndarray]:
-    """Local attention of float32 tokens (B, H, W, 3, heads, D), D a multiple of 16.
+    """Local attention of float32 tokens (B, H, W, 3, heads, D), or (B, depth, H, W, ...); D a multiple of 16.
 
-    `reach` is how many rows and columns away a neighbour may be. Returns the output (B, H, W, heads, D) and
-    what the backward pass needs of the softmax, (2, B, heads, H, W): the largest score in units of log 2, and
+    `reach` is how many positions away a neighbour may be along each axis. Returns the output (B, H, W, heads, D)
+    and what the backward pass needs of the softmax, (2, B, heads, H, W): the largest score in units of log 2, and
     1 / sum of weights.
     """
-    batch, height, width, _, heads, depth = qkv.shape
-    out = np.empty((batch, height, width, 1, heads, depth), np.float32)
-    saved = np.empty((2, batch, heads, height, width), np.float32)
-    strip, taps, jobs = _plan(qkv.shape, reach)
+    batch, *grid, _, heads, depth = qkv.shape
+    qkv = _lines(qkv, 3)
+    out = np.empty((*qkv.shape[:3], 1, heads, depth), np.float32)
+    saved = np.empty((2, batch, heads, *qkv.shape[1:3]), np.float32)
+    strip, taps, jobs = _plan(batch, grid, heads, reach)
     _share(jobs, threads, lambda first, last: _forward(qkv, strip, taps, first, last, out, saved))
-    return out[:, :, :, 0], saved
+    return out.reshape(batch, *grid, heads, depth), saved.reshape(2, batch, heads, *grid)
 
 
 def backward(
     qkv: np.ndarray, out: np.ndarray, saved: np.ndarray, gradient: np.ndarray, reach: int, threads: int
 ) -> np.ndarray:
     """The gradient of `qkv` from that of the output of `forward`."""
+    batch, *grid, _, heads, _ = shape = qkv.shape
+    qkv, out, gradient = _lines(qkv, 3), _lines(out, 1), _lines(gradient, 1)
+    saved = saved.reshape(2, batch, heads, *qkv.shape[1:3])
     result = np.empty_like(qkv)
-    strip, taps, jobs = _plan(qkv.shape, reach)
-    out, gradient = out[:, :, :, None], gradient[:, :, :, None]
+    strip, taps, jobs = _plan(batch, grid, heads, reach)
     _share(
         jobs,
         threads,
         lambda first, last: _backward(qkv, out, saved, gradient, strip, taps, first, last, result),
     )
-    return result
+    return result.reshape(shape)
 
 
-def _plan(shape: tuple[int, ...], reach: int) -> tuple[Strip, np.ndarray, int]:
+def _lines(tokens: np.ndarray, parts: int) -> np.ndarray:
+    """Tokens (B, ..., W, parts, heads, D), the one of a single part left out, as (B, lines, W, parts, heads, D)."""
+    batch, *grid = tokens.shape[: -3 if parts > 1 else -2]
+    return tokens.reshape(batch, -1, grid[-1], parts, *tokens.shape[-2:])
+
+
+def _plan(batch: int, grid: Sequence[int], heads: int, reach: int) -> tuple[Strip, np.ndarray, int]:
     """The strip, its taps (filled up with zeros to whole groups of `TAPS`), and the number of strips."""
-    batch, height, width, _, heads, _ = shape
-    dy, dx = min(reach, height - 1), min(reach, width - 1)
-    stride, rows = width + dx, height + dy
-    images = min(batch, max(1, _STRIP // (rows * stride)))
-    last = ((images - 1) * rows + height - 1) * stride + width
-    size = -(-last // LANES) * LANES
-    margin = dy * stride + dx
-    offsets = (np.arange(2 * dy + 1)[:, None] * stride + np.arange(2 * dx + 1)).ravel()
+    reaches = [min(reach, side - 1) for side in grid]
+    spaced = [side + r for side, r in zip(grid, reaches, strict=True)]
+    # from one position to the next along each axis, and from one image to the next
+    *steps, image = [math.prod(spaced[axis:]) for axis in range(1, len(grid) + 1)] + [math.prod(spaced)]
+    images = min(batch, max(1, _STRIP // image))
+    lines = _sums(
+        [np.arange(side) * step for side, step in zip((images, *grid[:-1]), (image, *steps[:-1]), strict=True)]
+    )
+    size = -(-(int(lines[-1]) + grid[-1]) // LANES) * LANES
+    margin = sum(r * step for r, step in zip(reaches, steps, strict=True))
+    offsets = _sums([np.arange(2 * r + 1) * step for r, step in zip(reaches, steps, strict=True)])
     taps = np.zeros(-(-offsets.size // TAPS) * TAPS, np.int64)
     taps[: offsets.size] = offsets
-    # the last vector of a row may reach beyond the last position
-    strip = Strip(images, stride, rows, margin, size, size + 2 * margin + LANES, offsets.size)
+    # the last vector of a line may reach beyond the last position
+    strip = Strip(lines.reshape(images, -1), margin, size, size + 2 * margin + LANES, offsets.size)
     return strip, taps, heads * -(-batch // images)
+
+
+def _sums(axes: Sequence[np.ndarray]) -> np.ndarray:
+    """All sums of one number from each axis, the last axis fastest."""
+    return functools.reduce(np.add.outer, axes).ravel()
 
 
 def _share(jobs: int, threads: int, work: Callable[[int, int], None]) -> None:

@@ -21,12 +21,10 @@ _CHANNELS = 8
 
 
 class Strip(NamedTuple):
-    """Where things are in the planes of a strip; all counts of float32 numbers but the first."""
+    """Where things are in the planes of a strip; all counts of float32 numbers."""
 
-    images: int
-    #: from one row to the next, and rows from one image to the next
-    stride: int
-    rows: int
+    #: where each line of the map, along its last axis, starts behind the margin: (images, lines of a map)
+    lines: np.ndarray
     #: first query position; positions in whole vectors; length of a plane
     margin: int
     size: int
@@ -43,15 +41,15 @@ def jit(function: Callable) -> Any:
 
 @jit
 def pack(tokens, first, present, part, head, factor, planes, strip):  # type: ignore[no-untyped-def]
-    """Tokens (B, H, W, parts, heads, D) of one part and head, times `factor`, into planes."""
-    _, height, width, parts, heads, depth = tokens.shape
+    """Tokens (B, lines, W, parts, heads, D) of one part and head, times `factor`, into planes."""
+    _, lines, width, parts, heads, depth = tokens.shape
     flat = tokens.reshape(-1)
     step = parts * heads * depth
     for image in range(present):
-        for y in range(height):
-            source = ((first + image) * height + y) * width * step + (part * heads + head) * depth
-            target = strip.margin + (image * strip.rows + y) * strip.stride
-            # a row's last vector spills zeros into the row behind, which is packed after it
+        for y in range(lines):
+            source = ((first + image) * lines + y) * width * step + (part * heads + head) * depth
+            target = strip.margin + strip.lines[image, y]
+            # a line's last vector spills zeros into the lines behind, which are packed after it
             for x in range(0, width, LANES):
                 for d in range(0, depth, LANES):
                     place = source + x * step + d
@@ -62,13 +60,13 @@ def pack(tokens, first, present, part, head, factor, planes, strip):  # type: ig
 @jit
 def unpack(planes, factor, tokens, first, present, part, head, strip):  # type: ignore[no-untyped-def]
     """The way back: planes without margins, times `factor`, into tokens."""
-    _, height, width, parts, heads, depth = tokens.shape
+    _, lines, width, parts, heads, depth = tokens.shape
     flat = tokens.reshape(-1)
     step = parts * heads * depth
     for image in range(present):
-        for y in range(height):
-            target = ((first + image) * height + y) * width * step + (part * heads + head) * depth
-            source = (image * strip.rows + y) * strip.stride
+        for y in range(lines):
+            target = ((first + image) * lines + y) * width * step + (part * heads + head) * depth
+            source = strip.lines[image, y]
             for x in range(0, width, LANES):
                 for d in range(0, depth, LANES):
                     place = target + x * step + d
@@ -149,10 +147,9 @@ def softmax(scores, largest, inverses, strip):  # type: ignore[no-untyped-def]
 
 
 @jit
-def mask_keys(keys, plane, height, width, strip):  # type: ignore[no-untyped-def]
+def mask_keys(keys, plane, width, strip):  # type: ignore[no-untyped-def]
     """Fill the plane of `keys` that starts at `plane`: 0 where a query is, else what no softmax sees."""
     keys[plane : plane + strip.length] = _MASKED
-    for image in range(strip.images):
-        for y in range(height):
-            at = plane + strip.margin + (image * strip.rows + y) * strip.stride
-            keys[at : at + width] = 0
+    for start in strip.lines.flat:
+        at = plane + strip.margin + start
+        keys[at : at + width] = 0
