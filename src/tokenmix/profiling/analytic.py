@@ -2,9 +2,9 @@
 
 N positions of a map with d channels, kernel k, P pairs of a position with a neighbour inside the map:
 
-    conv            d^2 k^2 N             padded cells are multiplied, too
-    sep_conv        d k^2 N
-    pooling         d P
+    conv            d^2 k^2 N             k^3 in volumes; padded cells are multiplied, too
+    sep_conv        d k^2 N               likewise
+    pooling         d P                   in volumes d (P_HW D + P_D H W): over planes, then over columns
     local_attn      4 d^2 N + 2 d P       four projections, scores, weighted values
       with a token  4 d^2 (N + 1) + 2 d (P + 2 N + 1)
     full_attn       4 d^2 N + 2 d N^2
@@ -43,7 +43,9 @@ def mixer_macs(
         case "sep_conv", int():
             return dim * kernel ** len(grid) * tokens
         case "pooling", int():
-            return dim * pairs(grid, kernel)
+            if len(grid) == 2:
+                return dim * pairs(grid, kernel)
+            return dim * (grid[0] * pairs(grid[1:], kernel) + pairs(grid[:1], kernel) * prod(grid[1:]))
         case "local_attn", int() if set(TOKENS) & set(extensions):
             return 4 * dim**2 * (tokens + 1) + 2 * dim * (pairs(grid, kernel) + 2 * tokens + 1)
         case "local_attn", int():

@@ -22,6 +22,7 @@ from tokenmix.study.grammar import (
     parse_model,
     pretrained_inits,
     quote,
+    volume_problem,
 )
 from tokenmix.study.manifest import DatasetEntry
 from tokenmix.study.protocol import Training
@@ -34,7 +35,13 @@ OWN_TABLES = ("datasets", "reported")
 
 def check(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_folder: Path) -> list[Finding]:
     """Every mistake of names and of values that only together are wrong, with its place."""
-    found = (_datasets(raw, manifest), _tables(raw, mixer_folder), _training(raw), _repeated(raw), _folders(raw))
+    found = (
+        _datasets(raw, manifest),
+        _tables(raw, manifest, mixer_folder),
+        _training(raw),
+        _repeated(raw),
+        _folders(raw),
+    )
     return list(itertools.chain.from_iterable(found))
 
 
@@ -68,7 +75,7 @@ def _datasets(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry]) -> I
         yield ("datasets",), "a study needs at least one data set, like `breastmnist: {size: 28}`"
 
 
-def _tables(raw: Mapping[str, Any], mixer_folder: Path) -> Iterator[Finding]:
+def _tables(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_folder: Path) -> Iterator[Finding]:
     tables = raw.get("tables", {})
     datasets = raw.get("datasets", {})
     used = [name for name, use in datasets.items() if use is not False] if isinstance(datasets, dict) else []
@@ -85,6 +92,7 @@ def _tables(raw: Mapping[str, Any], mixer_folder: Path) -> Iterator[Finding]:
         if isinstance(arrangement, str) and (text := arrangement_problem(arrangement)):
             yield (*place, "arrangement"), text
         yield from _mixers(place, table.get("mixers"), known, arrangement)
+        yield from _volumes(place, table, used, manifest)
         for i, model in enumerate(_list(table.get("baselines"))):
             if isinstance(model, str):
                 try:
@@ -136,6 +144,29 @@ def _pretrained(table: Place, settings: Mapping[str, Any]) -> Iterator[Finding]:
             continue
         if text:
             yield place, text
+
+
+def _volumes(
+    place: Place, table: Mapping[str, Any], used: list[Any], manifest: Mapping[str, DatasetEntry]
+) -> Iterator[Finding]:
+    """Models that have no form for volumes, in a table with a three-dimensional data set."""
+    names = _list(table.get("datasets")) or used
+    volumes = [name for name in names if isinstance(name, str) and name in manifest and manifest[name].dimensions == 3]
+    if not volumes:
+        return
+    if table.get("init") == "pretrained":
+        hint = "published weights are those of two-dimensional models; write `init: scratch`"
+        yield (*place, "init"), f"{quote(volumes[0])} is three-dimensional; {hint}"
+    mixers_ = table.get("mixers")
+    named: list[tuple[Place, Any]] = [
+        ((*place, "mixers", name), name)
+        for name, kernels in (mixers_.items() if isinstance(mixers_, dict) else ())
+        if kernels is not False
+    ]
+    named += [((*place, "baselines", i), name) for i, name in enumerate(_list(table.get("baselines")))]
+    for where, name in named:
+        if isinstance(name, str) and (text := volume_problem(name)):
+            yield where, f"{quote(volumes[0])} is three-dimensional; {text}"
 
 
 def _training(raw: Mapping[str, Any]) -> Iterator[Finding]:

@@ -14,12 +14,12 @@ STEMS = {"s12": (7, 4, 2), "xs": (7, 2, 3)}
 DOWNSAMPLING = (3, 2, 1)
 #: mixers whose kernel only cuts out a window: beyond the map's edge it changes neither weights nor result
 PURE_WINDOWS = {"pooling", "local_attn"}
-#: with `small_map_fallback`, local attention is global on maps of so many positions or fewer
-SMALL_MAP = 64
+#: with `small_map_fallback`, local attention is global on maps of so many positions or fewer, by their axes
+SMALL_MAP = {2: 64, 3: 63}
 
 
 def grids(scale: str, size: int) -> list[int]:
-    """Positions along a side of the map of each stage, for square images of `size` pixels."""
+    """Positions along a side of the map of each stage, for square images or cubic volumes of `size` pixels."""
     sides, side = [], size
     for kernel, stride, padding in (STEMS[scale], DOWNSAMPLING, DOWNSAMPLING, DOWNSAMPLING):
         side = (side + 2 * padding - kernel) // stride + 1
@@ -27,34 +27,37 @@ def grids(scale: str, size: int) -> list[int]:
     return sides
 
 
-def global_stages(model: str, size: int, options: Mapping[str, Any]) -> list[int]:
-    """Stages (from 1) where the named mixer has a window that covers the whole map from every position."""
+def global_stages(model: str, size: int, options: Mapping[str, Any], dimensions: int = 2) -> list[int]:
+    """Stages (from 1) where the named mixer has a window that covers the whole map from every position.
+
+    `size` and `dimensions` are those of the images.
+    """
     spec = parse_model(model)
     if spec.family != "metaformer" or spec.kernel is None:
         return []
     return [
         stage
         for stage, (letter, side) in enumerate(_stages(spec, size), start=1)
-        if letter == "t" and _reach(spec.mixer, spec.kernel, side, options) == side - 1
+        if letter == "t" and _reach(spec.mixer, spec.kernel, side, options, dimensions) == side - 1
     ]
 
 
-def coinciding(models: Iterable[str], size: int, options: Mapping[str, Any]) -> list[list[str]]:
+def coinciding(models: Iterable[str], size: int, options: Mapping[str, Any], dimensions: int = 2) -> list[list[str]]:
     """Groups of two or more of the models that compute the same function of their weights at this size."""
     groups: dict[tuple, list[str]] = {}
     for model in dict.fromkeys(models):
         spec = parse_model(model)
         if spec.family == "metaformer":
-            groups.setdefault(_signature(spec, size, options), []).append(model)
+            groups.setdefault(_signature(spec, size, options, dimensions), []).append(model)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _signature(spec: ModelSpec, size: int, options: Mapping[str, Any]) -> tuple:
+def _signature(spec: ModelSpec, size: int, options: Mapping[str, Any], dimensions: int) -> tuple:
     parts: list[Any] = [spec.scale, spec.extensions]
     for letter, side in _stages(spec, size):
         mixer, kernel = ("pooling", 3) if letter == "p" else (spec.mixer, spec.kernel)
         if kernel is not None and mixer in PURE_WINDOWS:
-            kernel = _reach(mixer, kernel, side, options)
+            kernel = _reach(mixer, kernel, side, options, dimensions)
         parts.append((mixer, kernel))
     return tuple(parts)
 
@@ -63,8 +66,9 @@ def _stages(spec: ModelSpec, size: int) -> list[tuple[str, int]]:
     return list(zip(spec.arrangement or "", grids(spec.scale or "", size), strict=True))
 
 
-def _reach(mixer: str | None, kernel: int, side: int, options: Mapping[str, Any]) -> int:
+def _reach(mixer: str | None, kernel: int, side: int, options: Mapping[str, Any], dimensions: int) -> int:
     """How many positions away the window still sees, at most from one border of the map to the other."""
-    if mixer == "local_attn" and options.get("small_map_fallback") and side * side <= SMALL_MAP:
+    small = side**dimensions <= SMALL_MAP[dimensions]
+    if mixer == "local_attn" and options.get("small_map_fallback") and small:
         return side - 1
     return min(kernel // 2, side - 1)

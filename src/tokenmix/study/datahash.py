@@ -29,6 +29,11 @@ class DataIdentity:
         return hashlib.sha256(canonical_json(self.parts).encode()).hexdigest()
 
     @property
+    def dimensions(self) -> int:
+        """2 for images, 3 for volumes."""
+        return int(self.parts["parameters"].get("dimensions", 2))
+
+    @property
     def folder(self) -> str:
         """Name of the folder of the prepared arrays, `breastmnist-28.1a2b3c4d`."""
         return f"{self.name}-{self.size}.{self.hash[:DIGITS]}"

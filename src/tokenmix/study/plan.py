@@ -158,14 +158,14 @@ def _index(config: Config, runs: dict[str, PlannedRun], source: Path) -> dict[st
             models[run.run.data].append(run.run.model)
     options = config.model.model_dump()
     folder = config.data.folder
-    stages = functools.cache(lambda model, size: global_stages(model, size, options))
+    stages = functools.cache(lambda model, size, dimensions: global_stages(model, size, options, dimensions))
     return {
         "study": config.study,
         "title": config.title or config.study,
         "phantoms": any(data.kind == "phantom" for data in datasets.values()),
         "results": config.results,
         "runs": {
-            name: {**_run_entry(run, config), "global_stages": stages(run.run.model, run.run.size)}
+            name: {**_run_entry(run, config), "global_stages": stages(run.run.model, run.run.size, run.data.dimensions)}
             for name, run in runs.items()
         },
         "datasets": {
@@ -176,7 +176,7 @@ def _index(config: Config, runs: dict[str, PlannedRun], source: Path) -> dict[st
                 "folder": f"{folder}/{data.folder}",
                 "hash": data.hash,
                 "models": models[key],
-                "coinciding": coinciding(models[key], data.size, options),
+                "coinciding": coinciding(models[key], data.size, options, data.dimensions),
             }
             for key, data in datasets.items()
         },
@@ -196,6 +196,7 @@ def _run_entry(run: PlannedRun, config: Config) -> dict[str, Any]:
     return {
         "dataset": run.run.dataset,
         "size": run.run.size,
+        "dimensions": run.data.dimensions,
         "model": run.run.model,
         "init": run.run.init,
         "seed": run.run.seed,

@@ -17,6 +17,7 @@ import torch
 
 from tokenmix.data.batches import DeviceSplit, Prepared, normalise
 from tokenmix.models.build import build_model
+from tokenmix.models.spatial import CHANNELS_LAST, lay_channels_last
 from tokenmix.training.augment import random_affine
 from tokenmix.training.divergence import Watch
 from tokenmix.training.initial import start_from
@@ -87,8 +88,8 @@ class Training:
         #: where the initial weights came from, for runs that start from published ones
         self.initial = start_from(weights, self.model, spec) if weights else None
         self.model.to(device)
-        if protocol.channels_last and card["dimensions"] == 2:
-            self.model.to(memory_format=torch.channels_last)
+        if protocol.channels_last:
+            lay_channels_last(self.model, card["dimensions"])
         self.forward = self._compiled() if protocol.compile else self.model
         # drop path draws from torch's own generators
         torch.manual_seed(seed_for(self.seed, "drop path"))
@@ -198,10 +199,8 @@ class Training:
         self.losses += torch.stack([loss.double(), torch.ones_like(loss, dtype=torch.float64)])
 
     def _logits(self, x_BCHW: torch.Tensor) -> torch.Tensor:
-        layout = torch.channels_last if self.protocol.channels_last else torch.contiguous_format
-        x_BCHW = normalise(x_BCHW, self.prepared.card)
-        if x_BCHW.ndim == 4:
-            x_BCHW = x_BCHW.contiguous(memory_format=layout)
+        layout = CHANNELS_LAST[x_BCHW.ndim] if self.protocol.channels_last else torch.contiguous_format
+        x_BCHW = normalise(x_BCHW, self.prepared.card).contiguous(memory_format=layout)
         half = self.protocol.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16) if half else contextlib.nullcontext():
             return self.forward(x_BCHW).float()

@@ -21,6 +21,23 @@ def test_the_small_scale_keeps_grids_on_28_pixels():
     assert grids("s12", 28) == [7, 4, 2, 1]
 
 
+def test_grids_of_volumes_are_those_of_the_models():
+    with torch.device("meta"):
+        model = build_model("s12-tttt-identity", channels=1, classes=2, size=64, dimensions=3)
+    assert [(side, side, side) for side in grids("s12", 64)] == model.grids
+
+
+def test_in_volumes_local_attention_becomes_global_below_64_positions():
+    # maps of 16, 8, 4 and 2 positions a side; of 24, 12, 6 and 3
+    assert global_stages("s12-tttt-local_attn3", 64, ON, dimensions=3) == [4]
+    assert global_stages("s12-tttt-local_attn3", 64, ON, dimensions=2) == [2, 3, 4]
+    assert global_stages("s12-tttt-local_attn3", 96, ON, dimensions=3) == [4]
+    assert global_stages("s12-tttt-local_attn3", 96, OFF, dimensions=3) == []
+    models = ["s12-pptt-local_attn5", "s12-pptt-local_attn7"]
+    assert coinciding(models, 64, ON, dimensions=2) == [models]
+    assert coinciding(models, 64, ON, dimensions=3) == coinciding(models, 64, OFF, dimensions=3) == []
+
+
 @pytest.mark.parametrize(
     "model, size, options, stages",
     [

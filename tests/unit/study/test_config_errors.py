@@ -128,6 +128,23 @@ def overlaid(root: Path, text: str) -> list[str]:
         ("tables: {first: {baselines: [resnet18-k4]}}", "tables.first.baselines.0", ["resnet18-k3"]),
         ("tables: {A-b: {baselines: [resnet18-k3]}}", "tables.A-b", ["small letters"]),
         ("tables: {first: false}", "tables", ["at least one table"]),
+        (
+            "datasets: {adrenalmnist3d: {size: 28}}\n"
+            "tables: {first: {datasets: [adrenalmnist3d], baselines: [fcvit_b12]}}",
+            "tables.first.baselines.0",
+            ["`adrenalmnist3d` is three-dimensional", "`fcvit_b12` is made for two-dimensional images"],
+        ),
+        (
+            "datasets: {adrenalmnist3d: {size: 28}}\ntables: {first: {datasets: , mixers: {local_attn+cls: [3]}}}",
+            "tables.first.mixers.local_attn+cls",
+            ["three-dimensional", "leave out `+cls`"],
+        ),
+        (
+            "datasets: {adrenalmnist3d: {size: 28}}\ntables: {first: {init: pretrained, datasets: [adrenalmnist3d], "
+            "mixers: {pooling: false}, baselines: [resnet18-k3]}}",
+            "tables.first.init",
+            ["`adrenalmnist3d` is three-dimensional", "published weights", "init: scratch"],
+        ),
         ("study: full", "study", ["an overlay cannot choose the study"]),
         ("results: ''", "results", ["not empty"]),
         ("title: a\ntitle: b", "title", ["written twice, first in line 1"]),

@@ -53,6 +53,14 @@ def test_the_index_holds_what_rules_and_reports_need(study, config):
     assert index["code"].keys() == STAGES.keys()
 
 
+def test_a_set_of_volumes_is_planned_as_one(source, tmp_path, config):
+    datasets = {"adrenalmnist3d": {"size": 28}, "breastmnist": {"size": 28}}
+    tables = {"first": {"scale": "xs", "mixers": {"local_attn": [3, 7]}, "baselines": ["resnet18-k3"]}}
+    plan = resolve(changed(config, datasets=datasets, tables=tables), tmp_path, source)
+    dimensions = {run["dataset"]: run["dimensions"] for run in plan.content["runs"].values()}
+    assert dimensions == {"adrenalmnist3d": 3, "breastmnist": 2}
+
+
 def test_tables_keep_the_order_of_the_config(source, tmp_path, config):
     tables = {name: {"mixers": {"identity": None}} for name in ("z", "a", "m")}
     index = freeze(changed(config, tables=tables), tmp_path, source).index

@@ -72,6 +72,19 @@ def test_a_state_of_any_step_leads_to_the_same_end(prepared) -> None:
         assert_equal(straight, go_on(make_training(prepared, iterations=8), state))
 
 
+@pytest.fixture(scope="module")
+def volumes(tmp_path_factory):
+    return open_prepared(make_data(tmp_path_factory.mktemp("engine") / "cubes", size=14, dimensions=3))
+
+
+@pytest.mark.parametrize("model", ["resnet18-k3", "xs-pptt-local_attn3", "xs-tttt-random_learned"])
+def test_models_of_volumes_go_on_exactly_as_well(volumes, model: str) -> None:
+    protocol = {"iterations": 4, "batch_size": 32}
+    straight = make_training(volumes, model, **protocol)
+    (state,) = train_and_save(straight, at={1})
+    assert_equal(straight, go_on(make_training(volumes, model, **protocol), state))
+
+
 @pytest.mark.parametrize("model", ["resnet18-k3", "xs-pptt-local_attn3", "xs-tttt-random_learned"])
 def test_other_models_go_on_exactly_as_well(prepared, model: str) -> None:
     protocol = {"iterations": 4, "batch_size": 32}

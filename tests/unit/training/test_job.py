@@ -37,6 +37,16 @@ def attested(root: Path) -> dict:
     return json.loads((root / "results" / "runs" / RUN / "run.json").read_text())
 
 
+@pytest.mark.parametrize("model", ["xs-tttt-pooling3", "xs-tttt-local_attn3"])
+def test_a_run_on_volumes(tmp_path: Path, model: str) -> None:
+    assert main([str(make_plan(tmp_path, model=model, dimensions=3, iterations=24, affine_std=0.02))]) == 0
+    run = attested(tmp_path)
+    assert run["status"] == "finished" and run["best"]["score"] > 0.5  # three classes
+    weights = load_file(tmp_path / "results" / "runs" / RUN / "model.safetensors")
+    assert weights["embeddings.0.weight"].shape == (16, 1, 7, 7, 7)
+    assert np.load(tmp_path / "results" / "runs" / RUN / "predictions.npz")["test_scores"].shape == (19, 3)
+
+
 def test_outputs_are_complete_and_attested(tmp_path: Path) -> None:
     plan = make_plan(tmp_path)
     assert main([str(plan)]) == 0

@@ -27,8 +27,10 @@ TRAINING = {
 }
 
 
-def make_data(folder: Path, *, train: int = 64, size: int = 28, channels: int = 1, labels: int = 0) -> Path:
-    """Write a prepared data set of bright squares whose side of the image is the class.
+def make_data(
+    folder: Path, *, train: int = 64, size: int = 28, channels: int = 1, labels: int = 0, dimensions: int = 2
+) -> Path:
+    """Write a prepared data set of bright squares (cubes) whose side of the image is the class.
 
     labels: number of labels of a multi-label task; 0 makes a task of three classes.
     """
@@ -37,14 +39,15 @@ def make_data(folder: Path, *, train: int = 64, size: int = 28, channels: int = 
     names = [f"class {k}" for k in range(labels or 3)]
     counts, n = {}, {"train": train, "val": 21, "test": 19}
     for split, cases in n.items():
-        images = chance.integers(0, 60, (cases, size, size, channels), dtype=np.uint8)
+        images = chance.integers(0, 60, (cases, *(size,) * dimensions, channels), dtype=np.uint8)
         if labels:
             target = chance.integers(0, 2, (cases, labels), dtype=np.uint8)
         else:
             target = np.arange(cases) % 4 % 3  # the first class is twice as frequent
             for image, label in zip(images, target, strict=True):
                 start = int(label) * size // 3
-                image[size // 3 : 2 * size // 3, start : start + size // 3] += 150
+                middle = (slice(size // 3, 2 * size // 3),) * (dimensions - 1)
+                image[(*middle, slice(start, start + size // 3))] += 150
         np.save(folder / f"{split}_images.npy", images)
         np.save(folder / f"{split}_labels.npy", target if labels else target.astype(np.int64))
         sums = target.sum(axis=0) if labels else np.bincount(target, minlength=3)
@@ -56,7 +59,7 @@ def make_data(folder: Path, *, train: int = 64, size: int = 28, channels: int = 
         "task": "multi-label" if labels else "multi-class",
         "classes": names,
         "channels": channels,
-        "dimensions": 2,
+        "dimensions": dimensions,
         "n": n,
         "counts": counts,
         "mean": [0.17] * channels,
@@ -85,11 +88,12 @@ def make_plan(
     *,
     model: str = "xs-tttt-pooling3",
     rungs: tuple[dict[str, Any], ...] = ({"mark": ""},),
+    dimensions: int = 2,
     **training: Any,
 ) -> Path:
     """Write data (once) and the plan of one run below the project folder `root`; returns the plan file."""
     if not (root / "data" / "squares").exists():
-        make_data(root / "data" / "squares")
+        make_data(root / "data" / "squares", size=28 if dimensions == 2 else 14, dimensions=dimensions)
     plan = {
         "run": RUN,
         "spec": make_spec(model, **training),
