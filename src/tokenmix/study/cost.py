@@ -9,6 +9,8 @@ from typing import Any
 #: Multiply-adds of one forward pass at 224 pixels (PoolFormer-S12 and ResNet18: 1.8 G as published).
 #: `xs` has a sixteenth of the multiply-adds a token and four times the tokens.
 MACS_AT_224 = {"s12": 1.8e9, "xs": 0.45e9, "resnet18": 1.8e9}
+#: The same for volumes at 28 pixels, of grey values (counted by `tokenmix.profiling`, pooling as mixer).
+MACS_OF_VOLUMES_AT_28 = {"s12": 0.115e9, "xs": 0.067e9, "resnet18": 0.386e9}
 #: Forward and backward pass together cost three forward passes.
 PASSES = 3
 #: Multiply-adds a second that training reaches: one CPU core (measured with S12 at 28 pixels), one data-centre GPU
@@ -32,7 +34,8 @@ def estimate(runs: Iterable[Mapping[str, Any]]) -> Cost:
     for run in runs:
         scale = str(run["model"]).partition("-")[0]
         images = run["iterations"] * run["batch_size"] * run["accumulation"]
-        one_pass = MACS_AT_224.get(scale, MACS_AT_224["s12"]) * (run["size"] / 224) ** 2
+        known, size = (MACS_AT_224, 224) if run["dimensions"] == 2 else (MACS_OF_VOLUMES_AT_28, 28)
+        one_pass = known.get(scale, known["s12"]) * (run["size"] / size) ** run["dimensions"]
         number += 1
         macs += images * PASSES * one_pass
     return Cost(number, macs / CPU_CORE_SPEED / 3600, macs / GPU_SPEED / 3600)

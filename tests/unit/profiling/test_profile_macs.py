@@ -13,6 +13,7 @@ from tokenmix.models.build import build_model
 from tokenmix.models.spatial import Convolution
 from tokenmix.profiling.analytic import mixer_macs, pairs
 from tokenmix.profiling.macs import cells_under_windows, count
+from tokenmix.study.cost import GPU_SPEED, PASSES, estimate
 from tokenmix.study.grammar import metaformer_name, mixers, volume_problem
 
 #: image sizes and, in the first three stages of `xs`, maps of odd, even, tiny and non-square shape
@@ -129,6 +130,14 @@ def test_a_model_of_volumes_is_the_sum_of_its_layers() -> None:
     # the patch embedding of the last stage leaves out nothing: its map has two positions a side
     cost = count(build("xs-tttt-local_attn3", (28, 28, 28), channels=1, classes=7), (1, 28, 28, 28))
     assert (cost.macs, cost.skipped) == (expected, ())
+
+
+@pytest.mark.parametrize("name", ["s12-tttt-pooling3", "xs-tttt-pooling3", "resnet18-k3"])
+@pytest.mark.parametrize(("size", "share"), [(28, 0.02), (64, 0.4)])
+def test_the_rough_cost_of_a_study_follows_the_count_on_volumes(name: str, size: int, share: float) -> None:
+    run = {"model": name, "size": size, "dimensions": 3, "iterations": 10, "batch_size": 4, "accumulation": 2}
+    macs = 80 * PASSES * count(build(name, (size,) * 3, channels=1), (1, *(size,) * 3)).macs
+    assert estimate([run]).gpu_hours == pytest.approx(macs / GPU_SPEED / 3600, rel=share)
 
 
 @pytest.mark.parametrize("kernel", [3, 5])

@@ -13,6 +13,7 @@ entries = st.fixed_dictionaries(
         "threads": st.sampled_from([1, 2]),
         "model": st.sampled_from(["xs-tttt-pooling3", "s12-tttt-conv7", "resnet18-k3"]),
         "size": st.sampled_from([28, 224]),
+        "dimensions": st.sampled_from((2, 3)),
         "iterations": st.integers(1, 50_000),
         "batch_size": st.just(128),
         "accumulation": st.just(1),
@@ -31,8 +32,8 @@ def test_every_run_is_in_one_pack_with_its_like(runs, minutes, workers, gpu):
 
 def entry(**changes):
     return {
-        "data_folder": "data/a", "threads": 1, "model": "xs-tttt-pooling3", "size": 28, "iterations": 300,
-        "batch_size": 64, "accumulation": 1, **changes,
+        "data_folder": "data/a", "threads": 1, "model": "xs-tttt-pooling3", "size": 28, "dimensions": 2,
+        "iterations": 300, "batch_size": 64, "accumulation": 1, **changes,
     }  # fmt: skip
 
 
