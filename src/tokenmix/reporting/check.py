@@ -1,9 +1,10 @@
-"""Checks of the manuscript before LaTeX starts: keys, generated files, numbers typed by hand."""
+"""Checks of the manuscript before LaTeX starts: keys, claims, generated files, numbers typed by hand."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tokenmix.reporting.claims_check import claim_problems
 from tokenmix.reporting.figures import FIGURES
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.latex_log import Problem
@@ -18,7 +19,7 @@ _GENERATED = re.compile(r"\\study(?P<kind>table|figure)\s*\{(?P<name>[^{}]*)\}")
 _FILE = re.compile(r"\\(?P<kind>input|include|includegraphics|bibliography)\s*(?:\[[^\]]*\])?\{(?P<name>[^{}]*)\}")
 #: arguments whose digits are no numbers of the text, and lengths
 _NO_TEXT = re.compile(
-    r"\\(?:cite\w*|(?:eq|auto|page|name)?ref|label|url|href|val\w*|study\w*|input|include\w*|bibliography\w*|vspace|hspace)"
+    r"\\(?:cite\w*|(?:eq|auto|page|name)?ref|label|url|href|val\w*|claim|study\w*|input|include\w*|bibliography\w*|vspace|hspace)"
     r"\*?\s*(?:\[[^\]]*\])*\{[^{}]*\}"
     r"|-?\d*\.?\d+\s*(?:em|ex|pt|mm|cm|in|\\(?:line|text|column|base)\w+)"
 )
@@ -28,7 +29,7 @@ _SUFFIXES = {"input": ".tex", "include": ".tex", "bibliography": ".bib", "includ
 
 def manuscript_problems(source: Path, generated: Path, study: Study, registry: Registry) -> list[Problem]:
     """All that is wrong in the `.tex` files below `source`; generated files lie in `generated`."""
-    found: list[Problem] = []
+    found = claim_problems(source)
     for path in sorted(source.rglob("*.tex")):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             for text in _line_problems(line, source, generated, study, registry):

@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         if name in ("table", "figure"):
             product.add_argument("name", metavar="NAME", help=f"which {name}")
         product.add_argument("--plan", type=Path, required=True, metavar="INDEX", help="study index in the plan folder")
-        if name in ("check", "pdf", "reported"):
+        if name in ("check", "claims", "pdf", "reported"):
             product.add_argument(
                 "--source",
                 type=Path,
@@ -68,21 +68,37 @@ def _runs(study: Study, _: argparse.Namespace) -> None:
     write_atomic(study.paper / "runs.tex", appendix.runs_tex(study, _registry(study)))
 
 
+def _claims(study: Study, args: argparse.Namespace) -> None:
+    from tokenmix.reporting import claims_tex
+
+    for key, verdict in claims_tex.write(study, args.source, study.paper).items():
+        print(f"{key}: {verdict.state}" + (f" ({verdict.reason})" if verdict.reason else ""))
+
+
+def _judge(study: Study, _: argparse.Namespace) -> None:
+    from tokenmix.reporting import claims
+
+    verdict = claims.judge(study)
+    write_atomic(study.paper / "judgement.txt", verdict + "\n")
+    print(verdict)
+
+
 def _check(study: Study, args: argparse.Namespace) -> None:
-    from tokenmix.reporting import check
+    from tokenmix.reporting import check, claims_check
 
     found = check.manuscript_problems(args.source, study.paper, study, _registry(study))
     if found:
         raise UserError("the manuscript needs mending:\n" + "\n".join(f"  {problem}" for problem in found))
-    print(f"{args.source}: all values and generated files are there, no number is typed")
+    done = f"{args.source}: all values, claims and generated files are there, no number is typed"
+    print(*claims_check.unused_claims(args.source), done, sep="\n")
 
 
 def _pdf(study: Study, args: argparse.Namespace) -> None:
-    from tokenmix.reporting import paper
+    from tokenmix.reporting import claims_check, paper
 
     pdf = study.folder / "paper.pdf"
     paper.build(study, args.source, pdf)
-    print(pdf)
+    print(*claims_check.unused_claims(args.source), pdf, sep="\n")
 
 
 def _registry(study: Study) -> Registry:
@@ -95,6 +111,8 @@ PRODUCTS: dict[str, tuple[Callable[[Study, argparse.Namespace], None], str]] = {
     "reported": (_reported, "the published values beside the study's own cells: CSV and LaTeX"),
     "figure": (_figure, "one figure: mac_mixers, mac_sizes, curves, scores, ranks or reported"),
     "runs": (_runs, "the appendix of cells, runs and values"),
+    "claims": (_claims, "the verdicts on the claims of the manuscript, for the text and the appendix"),
+    "judge": (_judge, "fail where a claim of the manuscript fails, unless the study allows it"),
     "check": (_check, "check the manuscript's keys, generated files and typed numbers"),
     "pdf": (_pdf, "the PDF of the study"),
 }

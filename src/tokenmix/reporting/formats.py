@@ -8,6 +8,11 @@ def score(value: float) -> str:
     return f"{value:.3f}".replace("-", "−") if math.isfinite(value) else "n/a"
 
 
+def p_value(p: float) -> str:
+    """A p-value for mathematics: three decimals, or a bound where these would all be zero."""
+    return f"= {p:.3f}" if p >= 0.001 else "< 0.001"
+
+
 def count(value: int) -> str:
     """A whole number with separated thousands."""
     return f"{value:,}"

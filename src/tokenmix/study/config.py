@@ -73,6 +73,14 @@ class Evaluation(Section):
     )
 
 
+class Claims(Section):
+    """What becomes of the claims of paper/claims.yaml."""
+
+    may_fail: bool = Field(
+        default=False, description="false: a claim that the results contradict fails the build, after the PDF is made"
+    )
+
+
 class DatasetUse(Section):
     """One data set as the study uses it."""
 
@@ -160,6 +168,7 @@ class Config(Section):
     model: ModelOptions = Field(default=ModelOptions(), description="options of the MetaFormers")
     execution: Execution = Field(default=Execution(), description="how runs are carried out")
     evaluation: Evaluation = Field(default=Evaluation(), description="intervals")
+    claims: Claims = Field(default=Claims(), description="claims of the paper that the results contradict")
     datasets: Annotated[
         dict[Name, DatasetUse],
         BeforeValidator(_without_left_out, json_schema_input_type=dict[Name, DatasetUse | Literal[False]]),

@@ -14,8 +14,11 @@ from tokenmix.evaluation import rank_command
 from tokenmix.evaluation.cells import PAIR_COLUMNS
 from tokenmix.reporting import reported
 from tokenmix.reporting.inputs import Study
+from tokenmix.study.yaml_lines import read_yaml
 
-PUBLISHED = Path(__file__).parents[3] / "paper" / "reported"
+ROOT = Path(__file__).parents[3]
+PUBLISHED = ROOT / "paper" / "reported"
+CONFIG = read_yaml(ROOT / "config.yaml", "config.yaml").value
 METRICS = ("accuracy", "balanced_accuracy", "auc", "f1")
 MODELS = (
     "xs-tttt-pooling3",
@@ -92,6 +95,8 @@ def make_study(
         "profile": {},
         "code": {},
         "config_lines": {
+            # what config.yaml has, the study may leave out
+            **{f"{section}.{name}": "config.yaml:1" for section in ("tables", "datasets") for name in CONFIG[section]},
             "tables.classification_4t": "workflow/studies/fake.yaml:12",
             "seeds": "config.yaml:7",
         },
