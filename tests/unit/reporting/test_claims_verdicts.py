@@ -144,6 +144,24 @@ def test_what_cannot_be_decided_says_why(claim: str, reason: str, judge: Judge) 
     assert verdict.state == "undecided" and reason in verdict.reason
 
 
+def test_the_p_value_is_that_of_the_interval(judge: Judge) -> None:
+    """At the level 1 - p the interval of a comparison just touches its threshold."""
+    verdict = judge("it: " + BETTER % ("pooling3", "pooling5") + "\n")["it"]
+    assert verdict.p is not None
+    assert verdict.parts[0].contrast.estimate.interval(1 - verdict.p)[0] == pytest.approx(0, abs=1e-9)
+
+
+def test_more_comparisons_are_more_chances_to_fail_and_none_to_hold(judge: Judge) -> None:
+    def p_values(model: str, a: str, b: str) -> list[float]:
+        found = [judge("it: " + BETTER % (model, others) + "\n")["it"].p for others in (a, b, f"{a}, {b}")]
+        return [p for p in found if p is not None]
+
+    a, b, both = p_values("pooling7", "pooling3", "pooling5")  # false
+    assert both == pytest.approx(2 * min(a, b))
+    a, b, both = p_values("pooling3", "pooling5", "pooling7")  # true
+    assert both == pytest.approx(max(a, b))
+
+
 def test_more_claims_need_more_evidence(judge: Judge) -> None:
     p = judge("it: " + BETTER % ("pooling3", "pooling5") + "\n")["it"].p
     assert p is not None
