@@ -13,12 +13,11 @@ from tokenmix.data.folder import ImageFolder, find_images, folder_hash, split_ca
 from tokenmix.data.prepare_folder import broken_message
 from tokenmix.errors import UserError
 from tokenmix.files import write_atomic
-from tokenmix.study.manifest import load_manifest
+from tokenmix.study.manifest import NAME, load_manifest
 from tokenmix.study.yaml_lines import plain
 
 #: how a validation split is carved where the folder has no test split
 CARVE = {"fraction": 0.1, "seed": 0}
-NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 def register(folder: Path, name: str | None, data_folder: Path) -> tuple[str, Path]:

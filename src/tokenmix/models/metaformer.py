@@ -20,7 +20,7 @@ from tokenmix.errors import UserError
 from tokenmix.models.block import Block, ChannelMLP, ChannelNorm, PositionMap, mean_of_positions
 from tokenmix.models.site import Site
 from tokenmix.models.spatial import CHANNELS_LAST, Convolution
-from tokenmix.study.grammar import ModelSpec
+from tokenmix.study.grammar import ModelSpec, mixer_module
 
 
 @dataclass(frozen=True)
@@ -194,4 +194,4 @@ def build(
 
 
 def _mixer_class(name: str) -> type[nn.Module]:
-    return importlib.import_module(f"tokenmix.models.mixers.{name}").Mixer
+    return importlib.import_module(mixer_module(name)).Mixer

@@ -13,7 +13,10 @@ from typing import Any
 
 from tokenmix.errors import UserError
 from tokenmix.files import pretty_json, read_json, write_atomic
-from tokenmix.study.code import DIGITS, PACKAGE, CodeIdentity, file_hash
+from tokenmix.study.code import DIGITS, PACKAGE, CodeIdentity, file_hash, root_of
+from tokenmix.study.installed import LISTING
+
+ORIGIN = "origin.json"
 
 
 def code_folder(results: Path | str, code_hash: str) -> Path:
@@ -24,9 +27,9 @@ def code_folder(results: Path | str, code_hash: str) -> Path:
 def freeze_code(identity: CodeIdentity, source: Path, results: Path) -> Path:
     """Copy the files of `identity` to its folder below `results`, once; return the folder.
 
-    The folder also gets `modules.json` (hash by module, for later comparison) and `origin.json` (commit,
-    dirty flag and date of the git tree they came from). An existing folder is left as it is, after a
-    check that nobody edited it (UserError).
+    The folder also gets `modules.json` (hash by module, for later comparison; modules of other packages' mixers)
+    and `origin.json` (commit, dirty flag and date of the git tree that our package came from). An existing folder
+    is left as it is, after a check that nobody edited it (UserError).
     """
     folder = code_folder(results, identity.hash)
     if folder.is_dir():
@@ -42,9 +45,10 @@ def freeze_code(identity: CodeIdentity, source: Path, results: Path) -> Path:
         for file in identity.files:
             target = unfinished / file
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / file, target)
-        write_atomic(unfinished / "modules.json", pretty_json(_listing(identity)))
-        write_atomic(unfinished / "origin.json", pretty_json(git_origin(source, list(identity.files))))
+            shutil.copyfile(_original(file, source), target)
+        own = [file for file in identity.files if file.startswith(f"{PACKAGE}/")]
+        write_atomic(unfinished / LISTING, pretty_json(_listing(identity)))
+        write_atomic(unfinished / ORIGIN, pretty_json(git_origin(source, own)))
         check_frozen(unfinished, identity)  # an edit between hashing and copying must not slip in
         try:
             unfinished.rename(folder)
@@ -60,12 +64,11 @@ def freeze_code(identity: CodeIdentity, source: Path, results: Path) -> Path:
 
 def check_frozen(folder: Path, identity: CodeIdentity) -> None:
     """Raise UserError unless `folder` holds exactly the code of `identity` (comments may differ)."""
-    package = folder / PACKAGE
     present = {
         path.relative_to(folder).as_posix()
-        for path in package.rglob("*")
+        for path in folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
-    }
+    } - {LISTING, ORIGIN}
     wrong = sorted(present ^ identity.files.keys())
     for file in sorted(present & identity.files.keys()):
         try:
@@ -78,13 +81,13 @@ def check_frozen(folder: Path, identity: CodeIdentity) -> None:
         raise UserError(
             f"frozen code was edited: {folder / wrong[0]}"
             + (f" and {len(wrong) - 1} more files" if len(wrong) > 1 else "")
-            + f"; edit the code in src instead, and delete {folder} so that it is frozen afresh"
+            + f"; edit the code that it was copied from instead, and delete {folder} so that it is frozen afresh"
         )
 
 
 def read_modules(results: Path, code_hash: str) -> dict[str, str] | None:
     """Hash by module (and by other file) of code frozen earlier, or None when it is not there any more."""
-    path = code_folder(results, code_hash) / "modules.json"
+    path = code_folder(results, code_hash) / LISTING
     if not path.is_file():
         return None
     listing = read_json(path)
@@ -118,5 +121,11 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
+def _original(file: str, source: Path) -> Path:
+    top = file.partition("/")[0].removesuffix(".py")
+    return (root_of(top, source) or source) / file
+
+
 def _listing(identity: CodeIdentity) -> dict[str, Any]:
-    return {"hash": identity.hash, "modules": identity.modules, "resources": identity.resources}
+    parts = {"modules": identity.modules, "resources": identity.resources, "mixers": identity.mixers}
+    return {"hash": identity.hash, **parts}

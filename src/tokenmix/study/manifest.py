@@ -1,15 +1,20 @@
-"""The typed view of `data/manifest.yaml` and of the folders of images a user has registered."""
+"""The typed view of `data/manifest.yaml`, of data sets of other packages and of the folders a user has registered."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tokenmix.study import installed
+from tokenmix.study.code import SOURCE, module_file
 from tokenmix.study.explain import dotted, findings_of
 from tokenmix.study.problems import Problem, raise_problems
 from tokenmix.study.yaml_lines import Document, Place, read_yaml
 
-MANIFEST = Path(__file__).resolve().parent.parent / "data" / "manifest.yaml"
+MANIFEST = SOURCE / "tokenmix" / "data" / "manifest.yaml"
+#: what a data set of another package may be called
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class _Part(BaseModel):
@@ -88,7 +93,7 @@ class DatasetEntry(_Part):
 
 
 def load_manifest(data_folder: Path | str | None = None, manifest: Path = MANIFEST) -> dict[str, DatasetEntry]:
-    """Every data set by name: those of the manifest, then the folders registered below `data_folder`.
+    """Every data set by name: of the manifest, of installed packages, then the folders registered below `data_folder`.
 
     Raises UserError with every mistake of every file.
     """
@@ -98,16 +103,37 @@ def load_manifest(data_folder: Path | str | None = None, manifest: Path = MANIFE
     entries: dict[str, DatasetEntry] = {}
     for name, value in document.value.items():
         _add(entries, str(name), value, document, (name,), problems)
+    for name, offer in installed.offers(installed.DATASETS).items():
+        _add_offered(entries, name, offer, problems)
     registered = Path(data_folder) / "registered" if data_folder is not None else None
     for path in _yaml_files(registered, problems) if registered else []:
         own = read_yaml(path, str(path))
         problems += own.problems
-        if path.stem in document.value:
-            problems.append(Problem(own.name, f"the name `{path.stem}` belongs to the manifest; choose another"))
+        if path.stem in entries:
+            text = f"the name `{path.stem}` belongs to the manifest or to an installed package; choose another"
+            problems.append(Problem(own.name, text))
         elif not own.problems:
             _add(entries, path.stem, own.value, own, (), problems)
     raise_problems("the list of data sets", problems)
     return entries
+
+
+def _add_offered(entries: dict[str, DatasetEntry], name: str, offer: installed.Offer, problems: list[Problem]) -> None:
+    """The data set of an installed package, from `<name>.yaml` beside the module that its entry point names."""
+    module = module_file(offer.module, SOURCE)
+    if module is None:
+        text = f"the module {offer.module} of the data set `{name}` is missing; install the package anew"
+        problems.append(Problem(offer.package, text))
+        return
+    if name in entries or not NAME.fullmatch(name):
+        text = f"the data set `{name}` needs a name of its own, in small letters, digits and `_`; uninstall the package"
+        problems.append(Problem(offer.package, text))
+        return
+    path = module.with_name(f"{name}.yaml")
+    document = read_yaml(path, str(path))
+    problems += document.problems
+    if not document.problems:
+        _add(entries, name, document.value, document, (), problems)
 
 
 def _yaml_files(folder: Path, problems: list[Problem]) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import Any
 from tokenmix.errors import UserError
 from tokenmix.files import pretty_json, write_atomic
 from tokenmix.study.checkpoints import load_checkpoints, weights_file
-from tokenmix.study.code import DIGITS, CodeIdentity, code_identity
+from tokenmix.study.code import DIGITS, SOURCE, CodeIdentity, code_identity
 from tokenmix.study.coincide import coinciding, global_stages
 from tokenmix.study.config import Config
 from tokenmix.study.datahash import DataIdentity, data_identity
@@ -21,8 +21,6 @@ from tokenmix.study.manifest import load_manifest
 from tokenmix.study.spec import RunSpec, identifying, resolve_spec, run_id
 from tokenmix.study.stages import stage_hashes, training_entries
 
-#: the folder that holds the package this module belongs to
-SOURCE = Path(__file__).resolve().parents[2]
 #: training fields that an estimate of a study's cost needs
 COST_FIELDS = ("iterations", "batch_size", "accumulation")
 #: what trains a pack of runs; it is no part of any run's identity
