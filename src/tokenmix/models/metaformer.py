@@ -174,9 +174,12 @@ def build(
         raise UserError(f"unknown model option {unknown!r}; under `model:` in the config; known: {', '.join(known)}")
     # the grammar gives every MetaFormer these
     assert spec.scale is not None and spec.arrangement is not None and spec.mixer is not None
-    makers = {"p": partial(_mixer_class("pooling"), kernel=3)} if "p" in spec.arrangement else {}
+    makers: dict[str, Callable[[Site], nn.Module]] = (
+        {"p": partial(_mixer_class("pooling"), kernel=3)} if "p" in spec.arrangement else {}
+    )
     if "t" in spec.arrangement:
-        makers["t"] = partial(_mixer_class(spec.mixer), kernel=spec.kernel)
+        mixer = _mixer_class(spec.mixer)
+        makers["t"] = mixer if spec.kernel is None else partial(mixer, kernel=spec.kernel)
     chosen = Options(**options)
     if chosen.norm == "by_arrangement":
         chosen = replace(chosen, norm="channel" if "p" in spec.arrangement else "group")

@@ -39,7 +39,7 @@ METRIC_HEADS = {"accuracy": "Acc.", "balanced_accuracy": "Bal. acc.", "auc": "AU
 INITS = {"scratch": "from scratch", "warm": "warm start", "cold": "cold start", "pretrained": "pretrained"}
 
 _METAFORMER = re.compile(
-    r"(?P<scale>[a-z0-9]+)-(?P<arrangement>[tp]{4})-(?P<mixer>[a-z_]+?)(?P<kernel>\d+)?(?P<extensions>(\+\w+)*)"
+    r"(?P<scale>[a-z0-9]+)-(?P<arrangement>[tp]{4})-(?P<mixer>[a-z][a-z0-9_]*[a-z])(?P<kernel>\d+)?(?P<extensions>(\+\w+)*)"
 )
 _RESNET = re.compile(r"(?P<family>resnet\d+)-k(?P<kernel>\d+)")
 

@@ -17,6 +17,7 @@ from tokenmix.reporting.names import model_name
         ),
         ("xs-tttt-shiny3+newer", "shiny + newer", "shiny 3×3 + newer"),
         ("xs-pptt-identity", "identity", "identity"),
+        ("xs-tttt-shift2d_x3", "shift2d x", "shift2d x 3×3"),
         ("resnet18-k5", "ResNet18", "ResNet18 5×5"),
         ("fcvit_b12", "FCViT-B12", "FCViT-B12"),
         ("s12-tttt-fcvit11", "FCViT mixer", "FCViT mixer 11×11"),

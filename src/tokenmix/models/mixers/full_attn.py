@@ -17,7 +17,7 @@ class Mixer(nn.Module):
     where the site asks for position maps.
     """
 
-    def __init__(self, site: Site, kernel: None = None) -> None:
+    def __init__(self, site: Site) -> None:
         super().__init__()
         self.heads = site.heads
         placed = site.first and site.positions

@@ -10,5 +10,5 @@ TAKES_KERNEL = False
 class Mixer(nn.Identity):
     """Passes the normed input on, so that the branch is x + scale * norm(x)."""
 
-    def __init__(self, site: Site, kernel: None = None) -> None:
+    def __init__(self, site: Site) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ class Mixer(nn.Module):
 
     weights_NM: Tensor
 
-    def __init__(self, site: Site, kernel: None = None) -> None:
+    def __init__(self, site: Site) -> None:
         super().__init__()
         self.register_buffer("weights_NM", torch.rand(site.tokens, site.tokens).softmax(-1))
 

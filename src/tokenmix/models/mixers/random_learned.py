@@ -14,7 +14,7 @@ class Mixer(nn.Module):
     What is trained is the noise before the softmax: rows stay positive and sum to 1.
     """
 
-    def __init__(self, site: Site, kernel: None = None) -> None:
+    def __init__(self, site: Site) -> None:
         super().__init__()
         self.logits_NM = nn.Parameter(torch.rand(site.tokens, site.tokens))
 
