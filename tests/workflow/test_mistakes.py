@@ -1,5 +1,6 @@
 """A user's mistake at the level of Snakemake: one clear message, no job started, no traceback."""
 
+import re
 import subprocess
 
 import pytest
@@ -77,6 +78,17 @@ def test_one_table_needs_only_its_own_runs(checkout):
     checkout.study("two", TINY.replace("profile:", second.lstrip("\n") + "profile:"))
     runs = checkout.planned("table_second", study="two")
     assert {run.split(".")[1] for run in runs} == {"xs-pptt-identity"}
+
+
+def test_two_studies_with_a_table_of_the_same_name_share_their_runs_and_nothing_else_of_it(checkout):
+    checkout.study("twin", TINY)
+    logs = {}
+    for study in ("tiny", "twin"):
+        told = checkout.snakemake("-n", "-p", "tables", "figures", study=study).stdout
+        logs[study] = {log for log in re.findall(r"> (logs/\S+)", told) if "classification_4t" in log or "ranks" in log}
+        assert f"results/{study}/paper/tables/classification_4t.tex" in told
+    assert logs["tiny"] and not logs["tiny"] & logs["twin"], "the logs of one study would replace the other's"
+    assert checkout.planned("tables", study="tiny") == checkout.planned("tables", study="twin")
 
 
 def test_make_says_what_a_bare_machine_misses(checkout):

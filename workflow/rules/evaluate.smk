@@ -12,7 +12,7 @@ rule evaluate:
         cells=f"{STUDY}/metrics/{{table}}/{{dataset}}.cells.csv",
         pairs=f"{STUDY}/metrics/{{table}}/{{dataset}}.pairs.csv",
     log:
-        "logs/evaluate/{table}/{dataset}.log",
+        f"logs/evaluate/{PLAN['study']}.{{table}}.{{dataset}}.log",
     wildcard_constraints:
         dataset="|".join(PLAN["datasets"]),
     conda:
@@ -39,7 +39,7 @@ rule rank:
         wins=f"{STUDY}/metrics/{{table}}/wins.csv",
         ranks=f"{STUDY}/metrics/{{table}}/ranks.csv",
     log:
-        "logs/evaluate/{table}.ranks.log",
+        f"logs/evaluate/{PLAN['study']}.{{table}}.ranks.log",
     conda:
         "../../envs/tokenmix.yaml"
     params:

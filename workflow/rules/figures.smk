@@ -14,7 +14,7 @@ rule figure:
             labels={"figure": "{figure}"},
         ),
     log:
-        "logs/figures/{figure}.log",
+        f"logs/figures/{PLAN['study']}.{{figure}}.log",
     wildcard_constraints:
         figure="|".join(FIGURES),
     conda:

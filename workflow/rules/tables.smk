@@ -14,7 +14,7 @@ rule table:
             labels={"table": "{table}"},
         ),
     log:
-        "logs/tables/{table}.log",
+        f"logs/tables/{PLAN['study']}.{{table}}.log",
     wildcard_constraints:
         table="|".join(PLAN["tables"]),
     conda:
@@ -36,7 +36,7 @@ rule table_of_datasets:
         tex=f"{STUDY}/paper/tables/datasets.tex",
         csv=f"{STUDY}/paper/tables/datasets.csv",
     log:
-        "logs/tables/datasets.log",
+        f"logs/tables/{PLAN['study']}.datasets.log",
     conda:
         "../../envs/tokenmix.yaml"
     params:
@@ -62,7 +62,7 @@ rule table_of_reported:
         ),
         noise=f"{STUDY}/paper/tables/reported_noise.csv",
     log:
-        "logs/tables/reported.log",
+        f"logs/tables/{PLAN['study']}.reported.log",
     conda:
         "../../envs/tokenmix.yaml"
     params:

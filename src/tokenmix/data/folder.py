@@ -82,13 +82,23 @@ def folder_hash(files: Iterable[tuple[str, str]]) -> str:
 
 
 def split_cases(found: ImageFolder, carve: Mapping[str, float] | None) -> dict[str, list[tuple[str, int]]]:
-    """Cases of train, val and test; without test/, val is the test split, and a new val leaves train."""
+    """Cases of train, val and test; without test/, val is the test split, and a new val leaves train.
+
+    Raises UserError where a class has too few training images for that.
+    """
     cases = {split: list(found.cases[split]) for split in found.cases}
     if "test" in cases:
         return cases
     if not carve:
         raise UserError(f"{found.root} has no test/ and no rule to carve a validation split; register the folder again")
-    chosen = carve_mask(np.array([label for _, label in cases["train"]]), carve["fraction"], int(carve["seed"]))
+    labels = np.array([label for _, label in cases["train"]])
+    single = [name for number, name in enumerate(found.classes) if np.count_nonzero(labels == number) < 2]
+    if single:
+        raise UserError(
+            f"a single training image of {', '.join(single)} in {found.root}/train, so that no validation split with "
+            "every class can be carved out; add images, or a test/ folder so that val/ is used as it is"
+        )
+    chosen = carve_mask(labels, carve["fraction"], int(carve["seed"]))
     return {
         "train": [case for case, out in zip(cases["train"], chosen, strict=True) if not out],
         "val": [case for case, out in zip(cases["train"], chosen, strict=True) if out],
@@ -99,16 +109,10 @@ def split_cases(found: ImageFolder, carve: Mapping[str, float] | None) -> dict[s
 def carve_mask(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """Which cases (bool `(N,)`) leave the training split: `round(fraction * N)` of them.
 
-    Each class gives its share, rounded by largest remainder, but at least one case and never its last.
+    Each class gives its share, rounded by largest remainder, but at least one case and never its last: it has two.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     classes, sizes = np.unique(labels, return_counts=True)
-    if sizes.min() < 2:
-        raise UserError(
-            f"class {classes[sizes.argmin()]} has a single training image, so that no validation "
-            "split can be carved; "
-            "add images, or a test/ folder so that val/ is used as it is"
-        )
     shares = fraction * sizes
     take = np.floor(shares).astype(np.int64)
     rest = round(fraction * len(labels)) - int(take.sum())

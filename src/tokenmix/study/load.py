@@ -29,7 +29,7 @@ RESULT_FOLDERS = ("benchmarks", "code", "packed", "plan", "runs", "store")
 
 def studies(root: Path) -> list[str]:
     """The names `study` may have: the overlays of `workflow/studies`, and `full`."""
-    return [*sorted(path.stem for path in (root / OVERLAYS).glob("*.yaml")), FULL]
+    return [*sorted({path.stem for path in (root / OVERLAYS).glob("*.yaml")} - {FULL}), FULL]
 
 
 def load_config(
@@ -99,9 +99,12 @@ def _resolved(value: Any) -> Any:
 
 
 def _overlay(root: Path, name: Any) -> list[Document]:
-    if name == FULL or name not in studies(root):
+    path = OVERLAYS / f"{name}.yaml"
+    if name not in studies(root) or (name == FULL and not (root / path).exists()):
         return []
-    overlay = read_yaml(root / OVERLAYS / f"{name}.yaml", (OVERLAYS / f"{name}.yaml").as_posix())
+    overlay = read_yaml(root / path, path.as_posix())
+    if name == FULL:
+        overlay.problems.append(Problem(overlay.name, f"`{FULL}` is {CONFIG} without an overlay; rename this file"))
     if "study" in overlay.value:
         text = f"study: an overlay cannot choose the study; set it in {CONFIG}"
         overlay.problems.append(Problem(overlay.where(("study",)), text))

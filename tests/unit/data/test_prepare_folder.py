@@ -92,6 +92,15 @@ def test_carving_is_repeatable_stratified_and_leaves_every_class_on_both_sides(
         assert abs(taken - fraction * size) <= 1 + 1e-9
 
 
+def test_a_class_with_too_few_images_to_carve_is_named_and_nothing_is_registered(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "images", {"train": 4, "val": 2})
+    for name in ("gnu", "yak"):
+        image_folder(tmp_path / "images", {"train": 1, "val": 2}, [name])
+    with pytest.raises(UserError, match=r"single training image of gnu, yak in .*images/train.* add images"):
+        register(root, "animals", tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
 def test_carving_takes_the_stated_share_and_depends_on_the_seed() -> None:
     labels = np.repeat(np.arange(10), [905, 903, 900, 901, 899, 902, 910, 905, 900, 900])
     assert carve_mask(labels, 0.1, 0).sum() == round(0.1 * len(labels))

@@ -148,6 +148,11 @@ def overlaid(root: Path, text: str) -> list[str]:
         ("study: full", "study", ["an overlay cannot choose the study"]),
         ("results: ''", "results", ["not empty"]),
         ("title: a\ntitle: b", "title", ["written twice, first in line 1"]),
+        (
+            "tables:\n  x: {baselines: [resnet18-k3]}\n  x: {baselines: [resnet18-k5]}",
+            "tables.x",
+            ["written twice", "first in line 3"],
+        ),
     ],
 )
 def test_each_mistake_is_named_once_where_it_stands(project: Path, text: str, place: str, words: list[str]) -> None:
@@ -162,6 +167,12 @@ def test_each_mistake_is_named_once_where_it_stands(project: Path, text: str, pl
     )
     for word in words:
         assert word.replace("first in line 1", "first in line 2") in line
+
+
+def test_the_full_study_has_no_overlay(project: Path) -> None:
+    (project / "workflow/studies/full.yaml").write_text("seeds: [7]\n")
+    (line,) = mistakes(project, study="full")
+    assert "workflow/studies/full.yaml" in line and "rename" in line
 
 
 def test_mistakes_of_both_files_and_of_the_command_line_come_together(project: Path) -> None:
