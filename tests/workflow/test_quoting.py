@@ -236,7 +236,7 @@ def test_classes_that_cannot_be_written_down_are_refused(tmp_path: Path, name: s
 
 
 def test_every_word_of_a_rule_s_command_is_quoted():
-    whole_numbers = {"{params.size}", "{threads}", "{resources.attempts_left}"}
+    whole_numbers = {"{params.size}", "{threads}", "{resources.attempt}", "{resources.attempts_left}"}
     for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
         for command in re.findall(r"^    shell:\n((?:        .*\n)+)", path.read_text(), flags=re.MULTILINE):
             words = set(re.findall(r"(?<!\{)\{[^{}]+\}(?!\})", command)) - whole_numbers

@@ -46,6 +46,11 @@ def more_time(wildcards, attempt):
     return 720 * attempt
 
 
+def number_of_attempt(wildcards, attempt):
+    """From 1; later attempts pass over the runs whose own code failed in an earlier one."""
+    return attempt
+
+
 def attempts_left(wildcards, attempt):
     """At the last attempt a pack gives up the runs that were killed, for the sake of the others."""
     return PLAN["execution"]["retries"] + 1 - attempt

@@ -19,6 +19,7 @@ rule train:
         gpu=1,
         mem_mb=more_memory,
         runtime=more_time,
+        attempt=number_of_attempt,
         attempts_left=attempts_left,
     params:
         code=code_of_pack,
@@ -26,7 +27,7 @@ rule train:
         "Training pack {wildcards.pack}"
     shell:
         "PYTHONSAFEPATH=1 PYTHONPATH={params.code:q} exec python -m tokenmix.training.pack {input.runs:q}"
-        " --receipt {output:q} --attempts-left {resources.attempts_left} > {log:q} 2>&1"
+        " --receipt {output:q} --attempt {resources.attempt} --attempts-left {resources.attempts_left} > {log:q} 2>&1"
 
 
 rule publish:

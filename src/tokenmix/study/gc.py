@@ -19,6 +19,7 @@ from tokenmix.errors import UserError
 from tokenmix.study.frozen import code_folder
 from tokenmix.study.manifest import load_manifest
 from tokenmix.study.references import References, refer
+from tokenmix.study.tolerant import read_object
 
 RUN = re.compile(r"[a-z][a-z0-9_]*-\d+\.[A-Za-z0-9_+-]+\.[a-z]+\.s\d+\.[0-9a-f]{8}")
 CODE = re.compile(r"[0-9a-f]{8}")
@@ -134,11 +135,11 @@ def _runs(root: Path, results: Path, references: References) -> Iterator[Item]:
 
 def _keep_what_made(run: str, root: Path, results: Path, references: References) -> None:
     """A kept run needs its own code and data, and where it was adopted, the code that computed it."""
-    plan = _read(results / "plan" / f"{run}.json")
+    plan = read_object(results / "plan" / f"{run}.json")
     for place in (plan.get("code"), plan.get("data")):
         if isinstance(place, dict) and place.get("folder"):
             references.folders.setdefault(root / str(place["folder"]), f"run {run}")
-    adopted = _read(results / "runs" / run / "run.json").get("adopted")
+    adopted = read_object(results / "runs" / run / "run.json").get("adopted")
     for entry in adopted if isinstance(adopted, list) else ():
         made_by = code_folder(results, str(entry["code"]["old"]))
         references.folders.setdefault(made_by, f"computed run {run}, which was adopted")
@@ -174,11 +175,3 @@ def _files(path: Path) -> Iterator[os.stat_result]:
 def _size(paths: Iterable[Path]) -> int:
     """Bytes of all files, links of one file counted once."""
     return sum({(s.st_dev, s.st_ino): s.st_size for path in paths for s in _files(path)}.values())
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from tokenmix.study.frozen import read_modules
 from tokenmix.study.plan import Plan, PlannedRun, data_file
 from tokenmix.study.spec import NEUTRAL, identifying
+from tokenmix.study.tolerant import read_object
 
 ABSENT = None
 
@@ -83,8 +84,8 @@ def _differences(
             yield Difference("spec", name, *pair)
     hashes = attested["hashes"]
     if hashes["data"] != run.data.hash:
-        old_data = _load(data_file(plan.results, run.data.name, run.data.size, hashes["data"]))
-        if old_data is None:
+        old_data = read_object(data_file(plan.results, run.data.name, run.data.size, hashes["data"]))
+        if not old_data:
             yield Difference("data", "hash", hashes["data"], run.data.hash)
         else:
             yield from _parts("data", dict(_flat(old_data)), dict(_flat(run.data.parts)))
@@ -113,22 +114,14 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 def _attestation(folder: Path) -> dict[str, Any] | None:
     """The run's attestation, or None where it is missing or broken: then the run counts as missing."""
-    found = _load(folder / "run.json")
-    if found is None or not isinstance(found.get("spec"), dict):
+    found = read_object(folder / "run.json")
+    if not isinstance(found.get("spec"), dict):
         return None
     return found if {"data", "code"} <= found.get("hashes", {}).keys() else None
 
 
 def _plan_file(plan: Plan, run: str) -> dict[str, Any]:
-    return _load(plan.results / "plan" / f"{run}.json") or {}
-
-
-def _load(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+    return read_object(plan.results / "plan" / f"{run}.json")
 
 
 def _show(value: Any) -> str:

@@ -5,11 +5,10 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from tokenmix.errors import UserError
-from tokenmix.files import pretty_json, read_json
+from tokenmix.files import pretty_json
 from tokenmix.study.plan import Plan
+from tokenmix.study.tolerant import read_object
 from tokenmix.training.lease import hold
 from tokenmix.training.proof import Candidate, Proof
 from tokenmix.training.signals import StopRequest
@@ -24,24 +23,17 @@ def candidates(plan: Plan) -> Iterator[Candidate]:
         present.setdefault(name.rpartition(".")[0], []).append(name)
     for run in plan.runs.values():
         names = present.get(run.run.cell, [])
-        if run.id in names and _attestation(folder / run.id):
+        if run.id in names and read_object(folder / run.id / "run.json"):
             continue
         fitting = []
         for name in names:
-            attested = _attestation(folder / name)
+            attested = read_object(folder / name / "run.json")
             hashes = attested.get("hashes", {})
             if (hashes.get("spec"), hashes.get("data")) == (run.spec.hash, run.data.hash):
                 fitting.append((str(attested.get("execution", {}).get("ended", "")), name, attested))
         if fitting:
             _, name, attested = max(fitting, key=lambda found: found[:2])
             yield Candidate(run, name, attested)
-
-
-def _attestation(folder: Path) -> dict[str, Any]:
-    try:
-        return read_json(folder / "run.json")
-    except UserError:
-        return {}
 
 
 class _Undisturbed(StopRequest):

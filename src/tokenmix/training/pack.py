@@ -4,28 +4,33 @@ This process imports what every training needs, once, and forks for each run; it
 child trains the frozen code of *its* run, which need not be the code of this module, works in its own store
 under its own lease, and writes its own log and benchmark: what happens to one run does not reach the others.
 
+A run that was killed is tried again, here and by further attempts at the job: memory, time or the machine may have
+been the reason. A run that raises the same exception twice has failed, and is tried again when the user starts the
+workflow anew.
+
 Exit codes: 0 the receipt is written: every run is finished or has failed for a reason of its own; 2 a mistake
 that the user can mend; 75 runs were cut off, and the same command goes on with them.
 """
 
 import argparse
-import contextlib
 import gc
 import importlib
 import os
 import signal
 import sys
+import tempfile
 import time
-import traceback
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tokenmix.errors import UserError
 from tokenmix.files import pretty_json, read_json, write_atomic
+from tokenmix.study.tolerant import read_object
 from tokenmix.training.gpu import Probe, read_gpu
+from tokenmix.training.pack_child import become
 from tokenmix.training.signals import EXIT_STOPPED, StopRequest
 
 #: imported before the first fork; what only some models need, for packs in which their names occur
@@ -41,10 +46,12 @@ CUT_OFF, TRIES = ("stopped", "crashed"), 2
 
 @dataclass
 class Child:
-    """A run in training: its process, when it began, and the energy that fell to it so far (joules)."""
+    """A run in training: its process, the traceback it leaves where its code fails, when it began, and the energy
+    that fell to it so far (joules)."""
 
     run: str
     pid: int
+    traceback: IO[bytes]
     began: float = field(default_factory=time.time)
     energy: float = 0.0
 
@@ -52,7 +59,7 @@ class Child:
 class Pack:
     """The runs of one pack on their way to an outcome each."""
 
-    def __init__(self, path: Path, stop: StopRequest) -> None:
+    def __init__(self, path: Path, stop: StopRequest, attempt: int) -> None:
         content = _read(path)
         self.name, self.results, self.stop = path.stem, path.parents[2], stop
         self.plans: dict[str, Mapping[str, Any]] = {
@@ -63,9 +70,27 @@ class Pack:
         self.again: deque[str] = deque()
         self.tries = dict.fromkeys(content["runs"], 0)
         self.running: dict[int, Child] = {}
+        self.tracebacks: dict[str, bytes] = {}
         self.outcomes: dict[str, dict[str, Any]] = {}
+        self._look_back(attempt)
         self.probe = Probe(content["at_most"], certain=not content["probe"])
         self.device_seen = 0.0
+
+    def _look_back(self, attempt: int) -> None:
+        """Leave out what has failed in an earlier attempt at this job; the first attempt tries all afresh."""
+        for run in list(self.waiting):
+            note = self._note(run)
+            told = read_object(note)
+            if told.get("status") != "failed":
+                continue
+            if attempt == 1:
+                note.unlink()
+            elif told.get("pack") == self.name:
+                self.waiting.remove(run)
+                self.outcomes[run] = {"status": "failed", "exit": told.get("exit")}
+
+    def _note(self, run: str) -> Path:
+        return self.results / "store" / run / "packed.json"
 
     def train(self) -> None:
         """Fork, wait and note outcomes until no run is left, or until a signal has ended all of them."""
@@ -100,10 +125,11 @@ class Pack:
         self.tries[run] += 1
         sys.stdout.flush()
         sys.stderr.flush()
+        complaint = tempfile.TemporaryFile()  # noqa: SIM115 - read when the child has ended
         pid = os.fork()
         if pid == 0:
-            _become(run, self.results / "plan" / f"{run}.json", Path(self.plans[run]["code"]["folder"]))
-        self.running[pid] = Child(run, pid)
+            become(run, self.results / "plan" / f"{run}.json", Path(self.plans[run]["code"]["folder"]), complaint)
+        self.running[pid] = Child(run, pid, complaint)
 
     def _collect(self) -> None:
         pid, status, usage = os.wait4(-1, os.WNOHANG) if self.running else (0, 0, None)
@@ -113,6 +139,8 @@ class Pack:
         child = self.running.pop(pid)
         code = os.waitstatus_to_exitcode(status)
         outcome = OUTCOMES.get(code, "crashed")
+        if outcome == "crashed" and self._fails_alike(child):
+            outcome = "failed"
         seconds = time.time() - child.began
         print(f"{child.run}: {outcome} after {seconds:.1f} s (exit code {code})", file=sys.stderr, flush=True)
         self._keep_benchmark(child, outcome, seconds, usage)
@@ -122,7 +150,15 @@ class Pack:
         self.outcomes[child.run] = {"status": outcome, "exit": code}
         # to the workflow a finished run belongs to the pack that trained it
         note = {"pack": self.name, **self.outcomes[child.run]}
-        write_atomic(self.results / "store" / child.run / "packed.json", pretty_json(note))
+        write_atomic(self._note(child.run), pretty_json(note))
+
+    def _fails_alike(self, child: Child) -> bool:
+        """Whether the run ended in the same exception as the time before."""
+        with child.traceback as file:
+            file.seek(0)
+            text = file.read()
+        before, self.tracebacks[child.run] = self.tracebacks.get(child.run), text
+        return bool(text) and text == before
 
     def _keep_benchmark(self, child: Child, outcome: str, seconds: float, usage: Any) -> None:
         entry = {
@@ -165,41 +201,16 @@ def _read(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _become(run: str, plan: Path, code: Path) -> None:
-    """In the child: be `python -m tokenmix.training <plan>` on the run's own frozen code; never returns."""
-    status = 1
-    try:
-        # rather this process than the one that watches over all of them, when memory runs out
-        with contextlib.suppress(OSError):  # not Linux, or not allowed
-            Path("/proc/self/oom_score_adj").write_text("500")
-        log = Path("logs", "train", f"{run}.log")
-        log.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        os.dup2(descriptor, 1)
-        os.dup2(descriptor, 2)
-        for name in [name for name in sys.modules if name.partition(".")[0] == "tokenmix"]:
-            del sys.modules[name]
-        sys.path.insert(0, str(code.resolve()))
-        status = importlib.import_module("tokenmix.training.__main__").main([str(plan), "--only", "train"])
-    except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else 1
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Train the pack and write its receipt; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tokenmix.training.pack", description=__doc__)
     parser.add_argument("pack", type=Path, help="frozen list of runs (results/plan/packs/<pack>.json)")
     parser.add_argument("--receipt", type=Path, required=True, help="written when no run is left to train")
+    parser.add_argument("--attempt", type=int, default=1, help="number of this attempt at the job, from 1")
     parser.add_argument("--attempts-left", type=int, default=0, help="further attempts at the runs that are cut off")
     parsed = parser.parse_args(arguments)
     try:
-        pack = Pack(parsed.pack.absolute(), StopRequest())
+        pack = Pack(parsed.pack.absolute(), StopRequest(), parsed.attempt)
         pack.train()
         cut_off = [run for run, outcome in pack.outcomes.items() if outcome["status"] in CUT_OFF]
         if pack.stop.signal or (cut_off and parsed.attempts_left):

@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 from tokenmix.errors import UserError
 from tokenmix.study.config import Config
 from tokenmix.study.load import CONFIG, OVERLAYS, studies
+from tokenmix.study.tolerant import read_object
 from tokenmix.study.yaml_lines import read_yaml
 from tokenmix.training.lease import SILENCE, is_gone
 from tokenmix.training.progress import FILE as PROGRESS
@@ -101,7 +102,7 @@ def newest_index(root: Path, study: str | None = None) -> Path:
 
 def look(index: Path, logs: Path) -> StudyStatus:
     """The state of every run of a study index `<results>/plan/<study>.<hash>.json`; `logs` holds `<run>.log`."""
-    content = _read(index)
+    content = read_object(index)
     runs = content.get("runs")
     if not isinstance(runs, dict):
         raise UserError(f"{index} is no index of a study; plan the study again")
@@ -112,15 +113,15 @@ def look(index: Path, logs: Path) -> StudyStatus:
 
 
 def _look_at(run: str, results: Path, seen: Mapping[str, set[str]], logs: Path) -> RunStatus:
-    if run in seen["runs"] and (status := _read(results / "runs" / run / "run.json").get("status")):
+    if run in seen["runs"] and (status := read_object(results / "runs" / run / "run.json").get("status")):
         return _ended(run, status)
     store = results / "store" / run
     files = _names(store) if run in seen["store"] else set()
-    if "finished.json" in files and (status := _read(store / "run.json").get("status")):
+    if "finished.json" in files and (status := read_object(store / "run.json").get("status")):
         return _ended(run, status)
-    facts = _read(store / PROGRESS) if PROGRESS in files else {}
+    facts = read_object(store / PROGRESS) if PROGRESS in files else {}
     beat, host, gone = _holder(store, files)
-    outcome = _read(store / OUTCOME) if OUTCOME in files else {}
+    outcome = read_object(store / OUTCOME) if OUTCOME in files else {}
     # a training that was killed could not release its lease, but its pack saw it die and noted so
     if outcome.get("status") in FAILURES and _changed(store / OUTCOME) >= beat:
         reason = f"{outcome['status']}, exit code {outcome.get('exit')}"
@@ -184,11 +185,3 @@ def _changed(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -15,8 +15,14 @@ import json, os, signal, sys
 from pathlib import Path
 from tokenmix.training import pack
 
-become = pack._become
-def hooked(run, plan, code):
+def fail(module):
+    kind, words = json.loads(os.environ["RAISED"])
+    with Path("raised").open("a") as file:
+        file.write(".")
+    raise getattr(__import__("builtins"), kind)(words.format(tries=len(Path("raised").read_text())))
+
+become = pack.become
+def hooked(run, plan, code, complaint):
     once = Path("hooked." + run)
     action = json.loads(os.environ["HOOKS"]).get(run)
     if action and (action.endswith("always") or not once.exists()):
@@ -25,8 +31,12 @@ def hooked(run, plan, code):
             os.kill(os.getppid(), signal.SIGUSR1)
         if action.startswith("kill"):
             os.kill(os.getpid(), signal.SIGKILL)
-    become(run, plan, code)
-pack._become = hooked
+        if action.startswith("raise"):
+            pack.importlib.import_module = fail
+    become(run, plan, code, complaint)
+pack.become = hooked
+if "RAISED" in os.environ:
+    pack.PRELOADED = ()
 sys.exit(pack.main())
 """
 
@@ -141,6 +151,53 @@ def test_a_run_that_is_killed_again_and_again_costs_the_others_nothing(tmp_path,
     assert done.returncode == 0, done.stderr
     assert statuses(tmp_path) == {"b": "crashed", "a": "finished"}
     assert (tmp_path / "results/store/a/model.safetensors").stat().st_mtime_ns == before, "it was trained twice"
+
+
+@pytest.mark.parametrize(
+    ("raised", "tries"),
+    [
+        (("ValueError", "shapes do not fit"), [2, 0, 2]),
+        # another exception each time: perhaps the machine
+        (("ValueError", "try {tries}"), [2, 2, 2]),
+        (("OSError", "stale file handle"), [2, 2, 2]),
+        (("RuntimeError", "CUDA error: uncorrectable ECC error"), [2, 2, 2]),
+    ],
+)
+def test_only_what_another_attempt_may_mend_is_tried_again(tmp_path, monkeypatch, raised, tries):
+    """Attempts 1 and 2 of a job, of which another run was killed; then the user starts the workflow again."""
+    monkeypatch.setenv("RAISED", json.dumps(raised))
+    arguments = make_pack(tmp_path, make_run(tmp_path, "b"), make_run(tmp_path, "a"))
+    counted, hooks = [], {"a": "kill always", "b": "raise always"}
+    for attempt in ("1", "2", "1"):
+        before = len((tmp_path / "raised").read_text()) if counted else 0
+        done = train(tmp_path, [*arguments, "--attempt", attempt, "--attempts-left", "1"], hooks=hooks)
+        assert done.returncode == 75, "the killed run should be tried again"
+        counted.append(len((tmp_path / "raised").read_text()) - before)
+    assert counted == tries
+
+
+def test_what_failed_before_the_user_started_again_is_tried_even_if_the_first_attempt_does_not_come_to_it(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("RAISED", json.dumps(("ValueError", "shapes do not fit")))
+    arguments = make_pack(tmp_path, make_run(tmp_path, "a"), make_run(tmp_path, "b"))
+    note = tmp_path / "results/store/b/packed.json"
+    note.parent.mkdir(parents=True)
+    note.write_text(json.dumps({"pack": "abcd", "status": "failed", "exit": 1}))
+    assert train(tmp_path, [*arguments, "--attempt", "1"], hooks={"a": "signal parent"}).returncode == 75
+    assert not (tmp_path / "raised").exists()
+    train(tmp_path, [*arguments, "--attempt", "2"], hooks={"a": "kill always", "b": "raise always"})
+    assert (tmp_path / "raised").exists()
+
+
+def test_a_run_whose_code_fails_costs_no_further_job(tmp_path, alone, monkeypatch):
+    monkeypatch.setenv("RAISED", json.dumps(("ValueError", "shapes do not fit")))
+    arguments = make_pack(tmp_path, make_run(tmp_path, "b"), make_run(tmp_path, "a"))
+    done = train(tmp_path, [*arguments, "--attempts-left", "2"], hooks={"b": "raise always"})
+    assert done.returncode == 0, done.stderr
+    assert statuses(tmp_path) == {"b": "failed", "a": "finished"}
+    assert artefacts(tmp_path, "a") == alone["a"]
+    assert "shapes do not fit" in (tmp_path / "logs/train/b.log").read_text()
 
 
 def test_a_signal_ends_the_pack_and_the_same_command_goes_on(tmp_path, alone):
