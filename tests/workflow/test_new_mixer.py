@@ -17,8 +17,8 @@ def follow_the_recipe(checkout: Checkout) -> str:
     ((above, line),) = re.findall(r"```yaml\n(.*)\n(.*)\n```", section)
     (checkout.folder / path).write_text(code)
     config = (checkout.folder / "config.yaml").read_text().splitlines()
-    where = next(number for number, text in enumerate(config) if text.strip() == above)
-    indent = config[where].removesuffix(above)
+    where = next(number for number, text in enumerate(config) if text.strip().startswith(above))
+    indent = config[where].partition(above)[0]
     config.insert(where + 1, indent + line)
     (checkout.folder / "config.yaml").write_text("\n".join(config) + "\n")
     assert line.strip() == f"{Path(path).stem}:"
