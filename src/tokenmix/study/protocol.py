@@ -27,18 +27,50 @@ class Rung(Section):
     batch_factor: float = Field(default=1.0, gt=0, le=1, description="multiplies batch_size, rounded, at least 1")
     accumulation: int | None = Field(default=None, ge=1, le=1024, description="takes the place of accumulation")
     precision: Precision | None = Field(default=None, description="takes the place of precision")
+    compile: bool | None = Field(default=None, description="takes the place of compile")
     mark: str = Field(default="*", min_length=1, max_length=3, description="mark at the cell of a table")
     note: str = Field(default="", description="footnote behind the mark")
+
+
+#: The remedies of the reference's status report, which its authors applied by hand in this order.
+REMEDIES = [
+    Rung(
+        lr_factor=0.1,
+        iterations_factor=2,
+        mark="*",
+        note="repeated after divergence with a tenth of the learning rate and twice the epochs",
+    ),
+    Rung(
+        lr_factor=0.1,
+        iterations_factor=2,
+        batch_factor=0.5,
+        accumulation=2,
+        compile=False,
+        mark="#",
+        note="repeated after divergence with a tenth of the rate, twice the epochs, half batches, accumulation of 2",
+    ),
+    Rung(
+        lr_factor=0.1,
+        iterations_factor=2,
+        batch_factor=0.25,
+        accumulation=4,
+        compile=False,
+        mark="+",
+        note="repeated after divergence with a tenth of the rate, twice the epochs, quarter batches, accumulation of 4",
+    ),
+]
 
 
 class Divergence(Section):
     """What happens when the loss or the gradient is no longer finite."""
 
     policy: Literal["record", "ladder"] = Field(
-        default="record",
+        default="ladder",
         description="record: the run ends with its last good checkpoint; ladder: remedies follow",
     )
-    ladder: list[Rung] = Field(default=[], max_length=8, description="remedies, tried in order with policy ladder")
+    ladder: list[Rung] = Field(
+        default=REMEDIES, max_length=8, description="remedies, tried in order with policy ladder"
+    )
 
 
 class Training(Section):

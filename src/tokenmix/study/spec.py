@@ -130,6 +130,7 @@ def _resolve_rung(training: Training, rung: Rung) -> dict[str, Any]:
         "batch_size": max(1, round(training.batch_size * rung.batch_factor)),
         "accumulation": rung.accumulation or training.accumulation,
         "precision": rung.precision or training.precision,
+        "compile": training.compile if rung.compile is None else rung.compile,
     }
     changed = {name: value for name, value in settings.items() if value != getattr(training, name)}
     return {**changed, "mark": rung.mark}

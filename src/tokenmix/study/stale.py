@@ -77,10 +77,14 @@ def _differences(
     rungs = run.spec.rungs if "rungs" in earlier else ()
     before = dict(_flat(identifying(attested["spec"], tuple(earlier.get("rungs", ())))))
     after = dict(_flat(identifying(run.spec.canonical(), rungs)))
-    for name in sorted({*before, *after}):
-        pair = (before.get(name, NEUTRAL.get(name)), after.get(name, NEUTRAL.get(name)))
-        if pair[0] != pair[1]:
-            yield Difference("spec", name, *pair)
+    pairs = {
+        name: (before.get(name, NEUTRAL.get(name)), after.get(name, NEUTRAL.get(name))) for name in {*before, *after}
+    }
+    differ = sorted(name for name, pair in pairs.items() if pair[0] != pair[1])
+    for name in differ:
+        # remedies are computed from the settings: where those differ they say it better
+        if name != "remedies" or len(differ) == 1:
+            yield Difference("spec", name, *pairs[name])
     hashes = attested["hashes"]
     if hashes["data"] != run.data.hash:
         old_data = _load(data_file(plan.results, run.data.name, run.data.size, hashes["data"]))

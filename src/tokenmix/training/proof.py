@@ -83,7 +83,7 @@ def prove(plan: Plan, candidate: Candidate, steps: int = STEPS) -> Proof:
                 "start": _write_plan(scratch / which / "start", contents[which], data, code),
                 "whole": _write_plan(scratch / which / "whole", _miniature(contents[which], steps), few, code),
                 "weights": str((finished / "model.safetensors").absolute()),
-                "rung": attested["rungs"][-1]["rung"],
+                "rung": attested["best"]["rung"],
                 "steps": steps,
                 "answer": str(scratch / which / "answer.json"),
             }

@@ -217,7 +217,7 @@ def _run(results: Path, run: str, entry: dict[str, Any], failed: bool, noise: ra
             ],
             "status": "diverged" if failed else "finished",
             "mark": "",
-            "best": {"epoch": 40, "iteration": 400, "score": 0.8},
+            "best": {"rung": 0, "epoch": 40, "iteration": 400, "score": 0.8},
             "parameters": 700_000,
             "hashes": {"spec": "a" * 64, "data": "d" * 64, "code": "c0de" * 16},
             "git": {

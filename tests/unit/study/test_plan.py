@@ -27,7 +27,7 @@ def test_a_run_file_names_spec_data_and_code(study, tmp_path):
     run = next(name for name in study.runs if "imagewoof-64.xs-tttt-local_attn3" in name)
     file = read_json(tmp_path / f"results/plan/{run}.json")
     assert file["run"] == run
-    assert file["rungs"] == [{"mark": ""}]
+    assert [rung["mark"] for rung in file["rungs"]] == ["", "*", "#", "+"]
     assert file["spec"]["training"]["lr"] == 1e-3 and "divergence" not in file["spec"]["training"]
     assert file["spec"]["model_options"]["head_dim"] == 16
     assert file["data"]["folder"] == f"data/imagewoof-64.{file['data']['hash'][:8]}"

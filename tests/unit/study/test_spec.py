@@ -96,8 +96,25 @@ def test_remedies_are_changed_training_settings_in_order():
     assert rungs[3] == {"precision": "fp32", "mark": "+"}
 
 
+def test_a_remedy_can_turn_the_compiler_off():
+    compiled = {"compile": True, **ladder(compile=False)}
+    assert resolved(training=compiled).rungs[1] == {"compile": False, "mark": "*"}
+    assert resolved(training=ladder(compile=False)).rungs[1] == {"mark": "*"}
+
+
+def test_the_published_remedies_are_the_default():
+    rungs = resolved().rungs
+    assert [rung["mark"] for rung in rungs] == ["", "*", "#", "+"]
+    assert all(rung["iterations"] == 70000 and rung["lr"] == pytest.approx(1e-4) for rung in rungs[1:])
+    assert [(rung.get("batch_size"), rung.get("accumulation")) for rung in rungs[1:]] == [
+        (None, None),
+        (64, 2),
+        (32, 4),
+    ]
+
+
 def test_remedies_count_but_neither_their_marks_nor_those_of_another_policy():
-    record = resolved().hash
+    record = resolved(training={"divergence": {"policy": "record"}}).hash
     assert resolved(training=ladder(lr_factor=0.1)).hash != record
     assert resolved(training=ladder(lr_factor=0.1)).hash != resolved(training=ladder(lr_factor=0.2)).hash
     assert resolved(training=ladder(lr_factor=0.1)).hash == resolved(training=ladder(lr_factor=0.1, mark="#")).hash

@@ -74,7 +74,7 @@ def test_outputs_are_complete_and_attested(tmp_path: Path) -> None:
     assert list(rows[0]) == columns.split()
     (selected,) = (row for row in rows if row["selected"] == "1")
     epoch, iteration, score = (selected[name] for name in ("epoch", "iteration", "val_f1_macro"))
-    assert run["best"] == {"epoch": int(epoch), "iteration": int(iteration), "score": float(score)}
+    assert run["best"] == {"rung": 0, "epoch": int(epoch), "iteration": int(iteration), "score": float(score)}
 
     predictions = np.load(folder / "predictions.npz")
     for split, n in (("val", 21), ("test", 19)):
@@ -119,7 +119,7 @@ def test_a_run_that_was_never_validated_publishes_its_initial_weights(tmp_path: 
     plan = make_plan(tmp_path, lr=1e30, warmup_epochs=0)
     assert main([str(plan)]) == 0
     run = attested(tmp_path)
-    assert run["status"] == "diverged" and run["best"] == {"epoch": 0, "iteration": 0, "score": None}
+    assert run["status"] == "diverged" and run["best"] == {"rung": 0, "epoch": 0, "iteration": 0, "score": None}
     assert (tmp_path / "results" / "runs" / RUN / "history.csv").read_text().count("\n") == 1
 
 
@@ -147,7 +147,8 @@ def test_the_last_rung_may_diverge_too(tmp_path: Path) -> None:
     plan = make_plan(tmp_path, lr=1e30, rungs=({"mark": ""}, {"iterations": 16, "mark": "*"}))
     assert main([str(plan)]) == 0
     run = attested(tmp_path)
-    assert run["status"] == "diverged" and run["mark"] == "*"
+    # both were validated once, with the same result: the first is kept
+    assert run["status"] == "diverged" and run["mark"] == "" and run["best"]["rung"] == 0
     assert [rung["status"] for rung in run["rungs"]] == ["diverged", "diverged"]
 
 
