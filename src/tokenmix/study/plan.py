@@ -18,6 +18,7 @@ from tokenmix.study.datahash import DataIdentity, data_identity
 from tokenmix.study.frozen import code_folder, freeze_code
 from tokenmix.study.grid import Run, expand
 from tokenmix.study.manifest import load_manifest
+from tokenmix.study.published import switched
 from tokenmix.study.spec import RunSpec, identifying, resolve_spec, run_id
 from tokenmix.study.stages import stage_hashes, training_entries
 
@@ -68,7 +69,7 @@ def resolve(config: Config, root: Path, source: Path = SOURCE) -> Plan:
     Raises UserError for mistakes in the config's tables and for code that is not valid Python.
     """
     manifest = load_manifest(root / config.data.folder)
-    data = functools.cache(lambda name, size: data_identity(name, size, manifest, source))
+    data = functools.cache(lambda name, size: data_identity(name, size, manifest, source, config.data.padding))
     code = functools.cache(lambda model, init: code_identity(training_entries(model, init), source))
     checkpoints = load_checkpoints()
     runs: dict[str, PlannedRun] = {}
@@ -161,6 +162,7 @@ def _index(config: Config, runs: dict[str, PlannedRun], source: Path) -> dict[st
     stages = functools.cache(lambda model, size, dimensions: global_stages(model, size, options, dimensions))
     return {
         "study": config.study,
+        "switched": switched(config),
         "title": config.title or config.study,
         "phantoms": any(data.kind == "phantom" for data in datasets.values()),
         "results": config.results,
@@ -173,6 +175,7 @@ def _index(config: Config, runs: dict[str, PlannedRun], source: Path) -> dict[st
                 "name": data.name,
                 "size": data.size,
                 "kind": data.kind,
+                "padding": data.padding,
                 "folder": f"{folder}/{data.folder}",
                 "hash": data.hash,
                 "models": models[key],

@@ -82,6 +82,9 @@ class Training(Section):
     lr: float = Field(default=1.0e-3, gt=0, le=10, description="peak learning rate of AdamW")
     weight_decay: float = Field(default=0.01, ge=0, le=10, description="decoupled weight decay of AdamW")
     warmup_epochs: int = Field(default=5, ge=0, le=100_000, description="epochs of linear warm-up")
+    schedule_lag: bool = Field(
+        default=False, description="the schedule one epoch late and its cosine cut short, as published"
+    )
     warmup_lr: float = Field(default=1.0e-5, ge=0, le=10, description="learning rate at the start of the warm-up")
     min_lr: float = Field(default=1.0e-5, ge=0, le=10, description="learning rate at the end of the cosine")
     label_smoothing: float = Field(default=0.1, ge=0, lt=1, description="label smoothing of the cross-entropy")
@@ -95,6 +98,14 @@ class Training(Section):
     channels_last: bool = Field(default=True, description="memory layout of images and feature maps")
     selection: Literal["f1_macro", "balanced_accuracy", "loss"] = Field(
         default="f1_macro", description="validation metric that picks the checkpoint"
+    )
+    selection_split: Literal["val", "test_without_val", "test"] = Field(
+        default="val",
+        description="split that picks the checkpoint; test_without_val: the test split for data sets that come without "
+        "a validation split, as published",
+    )
+    drop_last_validation: bool = Field(
+        default=False, description="pick the checkpoint on whole batches only, as published"
     )
     validations: int = Field(
         default=100, ge=1, le=1_000_000, description="validations at most, evenly spread over the epochs"

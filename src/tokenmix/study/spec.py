@@ -20,6 +20,9 @@ NEUTRAL: dict[str, Any] = {
     "training.accumulation": 1,
     "training.compile": False,
     "training.validations": 100,
+    "training.selection_split": "val",
+    "training.drop_last_validation": False,
+    "training.schedule_lag": False,
     "model_options.small_map_fallback": False,
     "model_options.positions": "mixer",
 }

@@ -81,7 +81,7 @@ class _Climb:
             self.rungs, self.last_good = saved["rungs"], saved["last_good"]
             self.started = saved["started"]
             self.devices = list(dict.fromkeys([*saved["devices"], *self.devices]))
-        self.training = Training(plan.spec, plan.protocols[len(self.rungs)], prepared, device, plan.weights)
+        self.training = self._start(self.rung)
         if saved is not None:
             self.training.load(saved["training"])
         self.worked_before: float = saved["worked"] if saved is not None else 0.0
@@ -136,15 +136,18 @@ class _Climb:
         if self.rungs[-1]["status"] == "finished":
             return self.training, self.rungs[-1]["rung"]
         rung = self.last_good["rung"]
-        training = Training(self.plan.spec, self.plan.protocols[rung], self.prepared, self.device)
+        training = self._start(rung)
         training.best, training.history = Best(**self.last_good["best"]), self.last_good["history"]
         return training, rung
 
     def next_rung(self) -> None:
         """Start again from the beginning under the next rung's protocol."""
-        plan = self.plan
-        self.training = Training(plan.spec, plan.protocols[self.rung], self.prepared, self.device, plan.weights)
+        self.training = self._start(self.rung)
         self.write_state()
+
+    def _start(self, rung: int) -> Training:
+        plan = self.plan
+        return Training(plan.spec, plan.protocols[rung], self.prepared, self.device, plan.weights)
 
     def _title(self) -> str:
         mark = self.plan.marks[self.rung]
@@ -206,6 +209,8 @@ def _keep_artefacts(plan: TrainingPlan, store: Store, climb: _Climb, lease: Leas
         "mark": climb.rungs[rung]["mark"],
         "rungs": climb.rungs,
         "best": {"rung": rung, "epoch": best.epoch, "iteration": best.iteration, "score": best.score},
+        "selected_on": training.selected_on,
+        "selection_cases": training.selection_cases,
         "parameters": sum(p.numel() for p in training.model.parameters() if p.requires_grad),
         "outputs": checksums,
         **({"initial_weights": training.initial} if training.initial else {}),

@@ -65,6 +65,7 @@ def test_outputs_are_complete_and_attested(tmp_path: Path) -> None:
     assert run["spec"] == planned["spec"] and run["hashes"] == planned["hashes"]
     assert run["libraries"]["torch"] == torch.__version__.partition("+")[0]
     assert run["parameters"] == sum(p.numel() for p in load_file(folder / "model.safetensors").values())
+    assert (run["selected_on"], run["selection_cases"]) == ("val", 21)
     assert run["execution"]["attempts"] == 1 and run["execution"]["first_step_seconds"] > 0
     # links into the store, newer than the data
     assert (folder / "run.json").samefile(tmp_path / "results" / "store" / RUN / "run.json")
@@ -99,6 +100,12 @@ def test_the_test_split_is_opened_once_after_training(tmp_path: Path, monkeypatc
     assert main([str(make_plan(tmp_path))]) == 0
     assert events.count("test") == 1
     assert events.index("test") > max(i for i, event in enumerate(events) if event == "step")
+
+
+def test_selection_on_test_is_attested(tmp_path: Path) -> None:
+    assert main([str(make_plan(tmp_path, selection_split="test", drop_last_validation=True))]) == 0
+    run = attested(tmp_path)
+    assert (run["selected_on"], run["selection_cases"]) == ("test", 16)
 
 
 def test_divergence_is_recorded_with_the_last_good_checkpoint(tmp_path: Path) -> None:
