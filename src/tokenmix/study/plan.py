@@ -19,7 +19,7 @@ from tokenmix.study.frozen import code_folder, freeze_code
 from tokenmix.study.grid import Run, expand
 from tokenmix.study.manifest import load_manifest
 from tokenmix.study.published import switched
-from tokenmix.study.spec import RunSpec, identifying, resolve_spec, run_id
+from tokenmix.study.spec import RunSpec, identifying, model_options, resolve_spec, run_id
 from tokenmix.study.stages import stage_hashes, training_entries
 
 #: the folder that holds the package this module belongs to
@@ -157,7 +157,7 @@ def _index(config: Config, runs: dict[str, PlannedRun], source: Path) -> dict[st
     for run in runs.values():
         if run.run.model not in models[run.run.data]:
             models[run.run.data].append(run.run.model)
-    options = config.model.model_dump()
+    options = model_options(config)
     folder = config.data.folder
     stages = functools.cache(lambda model, size, dimensions: global_stages(model, size, options, dimensions))
     return {

@@ -64,7 +64,11 @@ class TableCost:
         unit = "core-hours" if self.device == "CPU" else "GPU-hours"
         workers = f"{self.jobs} {'cores' if self.device == 'CPU' else 'GPUs'}"
         at = f"on {workers}" if self.jobs > 1 else f"on one {'core' if self.device == 'CPU' else 'GPU'}"
-        return f"{self.runs} runs, {self.hours:,.1f} {unit}, {self.wall_hours:,.1f} hours {at} ({self.basis})"
+        return f"{self.runs} runs, {_shown(self.hours)} {unit}, {_shown(self.wall_hours)} hours {at} ({self.basis})"
+
+
+def _shown(hours: float) -> str:
+    return f"{hours:,.1f}" if hours >= 1 else f"{hours:.2f}"
 
 
 def _costs(plan: Plan, found: list[RunState], jobs: int | None) -> Iterator[TableCost]:

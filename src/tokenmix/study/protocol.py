@@ -129,6 +129,11 @@ class ModelOptions(Section):
         description="channel: layer norm of each position; group: one GroupNorm group; by_arrangement: group for "
         "tttt, channel for hybrids, as published",
     )
+    warm_heads: Literal["checkpoint", "by_mixer"] = Field(
+        default="checkpoint",
+        description="heads of attention that starts warm: checkpoint: those it was trained with; by_mixer: those in "
+        "global attention, head_dim in local attention, as published",
+    )
     positions: Literal["mixer", "stage3", "none"] = Field(
         default="mixer",
         description="learned position maps: in global attention, before stage 3 as in the pretrained hybrid, or none",

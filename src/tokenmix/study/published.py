@@ -60,6 +60,13 @@ SWITCHES = (
         "compares norms as well.",
     ),
     Switch(
+        "head dimension",
+        "model.warm_heads",
+        "by_mixer",
+        "Local attention that starts warm cuts pretrained matrices into heads of another width than they were trained "
+        "with, so that it takes over the matrices but not their function.",
+    ),
+    Switch(
         "global on small maps",
         "model.small_map_fallback",
         True,

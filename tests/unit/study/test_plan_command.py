@@ -139,7 +139,7 @@ IMAGES = 35000 * 128
 def test_costs_come_from_multiply_adds_where_nothing_was_measured(project, capsys):
     # 5 runs of S12 at 28 pixels: 1.8 G / 64 multiply-adds a pass, three passes, at 1e13 a second
     hours = 5 * IMAGES * 3 * 1.8e9 / 64 / 1e13 / 3600
-    expected = f"5 runs, {hours:,.1f} GPU-hours, {hours:,.1f} hours on one GPU (from multiply-adds)"
+    expected = f"5 runs, {hours:.2f} GPU-hours, {hours:.2f} hours on one GPU (from multiply-adds)"
     assert left_to_train(capsys) == {"hybrids": expected, "all": expected}
 
 
@@ -153,7 +153,7 @@ def test_costs_come_from_measured_throughput_of_the_same_model_first(project, ca
         f"5 runs, {hours:,.1f} GPU-hours, {hours / 2:,.1f} hours on 2 GPUs (from measured throughput)"
     )
     longest = IMAGES / 2500 / 3600
-    assert f" {longest:,.1f} hours on 99 GPUs" in left_to_train(capsys, "--jobs", "99")["all"]
+    assert f" {longest:.2f} hours on 99 GPUs" in left_to_train(capsys, "--jobs", "99")["all"]
 
 
 def test_measured_and_counted_are_told_apart_and_shared_runs_count_once(project, capsys):

@@ -73,14 +73,22 @@ def test_each_switch_makes_other_runs_of_the_data_sets_and_models_it_concerns(sw
     study = {
         "seeds": [0],
         "datasets": {"phantom_tissue": {"size": 28}, "imagewoof": {"size": 28}},
-        "tables": {"t": {"scale": "xs", "mixers": {"local_attn": [3]}, "baselines": ["resnet18-k3"]}},
+        "tables": {
+            "t": {"scale": "xs", "mixers": {"local_attn": [3]}, "baselines": ["resnet18-k3"]},
+            "p": {"arrangement": "pptt", "init": "pretrained", "mixers": {"local_attn": [3]}},
+        },
+    }
+    concerned = {
+        "data.padding": lambda run: "imagewoof" in run,
+        "model.norm": lambda run: "resnet" not in run and ".scratch." in run,
+        "model.warm_heads": lambda run: ".warm." in run,
+        "model.small_map_fallback": lambda run: "resnet" not in run,
     }
     section, key = switch.setting.split(".")
     plain = set(resolve(Config.model_validate(study), tmp_path).runs)
     other = set(resolve(Config.model_validate({**study, section: {key: switch.published}}), tmp_path).runs)
     same = plain & other
-    concerned = {"data": lambda run: "imagewoof" in run, "model": lambda run: "resnet" not in run}
-    assert same == {run for run in plain if not concerned.get(section, lambda run: True)(run)}
+    assert same == {run for run in plain if not concerned.get(switch.setting, lambda run: True)(run)}
 
 
 def test_every_switch_says_what_it_does_in_a_sentence() -> None:

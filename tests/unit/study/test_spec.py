@@ -5,6 +5,7 @@ from typing import Any, get_args
 import pytest
 
 from tokenmix.study import spec as spec_module
+from tokenmix.study.checkpoints import load_checkpoints
 from tokenmix.study.config import Config
 from tokenmix.study.grid import Run
 from tokenmix.study.protocol import ModelOptions, Training
@@ -36,11 +37,34 @@ def test_every_training_field_counts(field):
     assert resolved(training={field: another(Training, field)}).hash != resolved().hash
 
 
-@pytest.mark.parametrize("field", sorted(ModelOptions.model_fields))
+@pytest.mark.parametrize("field", sorted(ModelOptions.model_fields.keys() - {"warm_heads"}))
 def test_every_model_option_counts_for_metaformers_only(field):
     changed = {"model": {field: another(ModelOptions, field)}}
     assert resolved(**changed).hash != resolved().hash
     assert resolved("resnet18-k3", **changed).hash == resolved("resnet18-k3").hash
+
+
+@pytest.mark.parametrize(
+    ("mixer", "init", "choice", "head_dim"),
+    [
+        ("local_attn3", "warm", "checkpoint", 32),
+        ("local_attn3", "warm", "by_mixer", 16),
+        ("local_attn3", "cold", "checkpoint", 16),
+        ("full_attn", "warm", "by_mixer", 32),
+        ("full_attn", "cold", "by_mixer", 16),
+    ],
+)
+def test_heads_of_a_warm_start(mixer, init, choice, head_dim):
+    config = Config.model_validate(
+        {
+            "datasets": {"breastmnist": {"size": 28}},
+            "model": {"warm_heads": choice},
+            "tables": {"t": {"arrangement": "pptt", "init": "pretrained", "mixers": {"full_attn": None}}},
+        }
+    )
+    run = Run("breastmnist", 28, f"s12-pptt-{mixer}", init, 0, ("t",))
+    options = resolve_spec(config, run, load_checkpoints()).model_options
+    assert options["head_dim"] == head_dim and "warm_heads" not in options
 
 
 @pytest.mark.parametrize("field, value", [
