@@ -30,6 +30,11 @@ def hours(seconds: float) -> str:
     return f"{seconds:.0f}\u202fseconds"
 
 
+def energy(kilowatt_hours: float) -> str:
+    """What a study drew."""
+    return f"{kilowatt_hours:.2f}\u202fkWh"
+
+
 def percent(fraction: float) -> str:
     """A level such as 0.95 as 95 %."""
     return f"{100 * fraction:g}\u202f%"
