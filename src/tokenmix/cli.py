@@ -25,6 +25,7 @@ COMMANDS = {
     "rank": ("tokenmix.evaluation.rank_command", "wins, relative ranks and average places of one table's models"),
     "profile": ("tokenmix.profiling.command", "multiply-adds and parameters of a study's models"),
     "report": ("tokenmix.reporting.command", "values, tables and figures of the paper"),
+    "trace": ("tokenmix.reporting.trace_command", "from a number of the paper to all that made it"),
 }
 
 
