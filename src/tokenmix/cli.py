@@ -26,6 +26,10 @@ COMMANDS = {
     "profile": ("tokenmix.profiling.command", "multiply-adds and parameters of a study's models"),
     "report": ("tokenmix.reporting.command", "values, tables and figures of the paper"),
     "trace": ("tokenmix.reporting.trace_command", "from a number of the paper to all that made it"),
+    "diff": (
+        "tokenmix.reporting.diff_command",
+        "which values and claims moved since a revision or another results folder",
+    ),
     "why": ("tokenmix.reporting.why_command", "what of a table, figure, run, data set or the PDF is stale, and why"),
 }
 

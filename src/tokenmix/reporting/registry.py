@@ -53,11 +53,15 @@ class Registry:
     @classmethod
     def read(cls, path: Path) -> "Registry":
         """The registry that `write` wrote (`values.json`); raises UserError where it is none."""
+        return cls.parse(read_json(path), str(path))
+
+    @classmethod
+    def parse(cls, content: Any, name: str) -> "Registry":
+        """The registry from the content of a values.json, called `name` in messages."""
         try:
-            entries = {key: Value.read(entry) for key, entry in read_json(path).items()}
+            return cls({key: Value.read(entry) for key, entry in content.items()})
         except (AttributeError, KeyError, TypeError) as error:
-            raise UserError(f"{path} holds no values ({error}); delete it so that it is made again") from error
-        return cls(entries)
+            raise UserError(f"{name} holds no values ({error}); delete it so that it is made again") from error
 
     def add(self, key: str, value: Value) -> None:
         """Add a value; a key that exists already is a mistake in the program (KeyError)."""
