@@ -30,6 +30,7 @@ COMMANDS = {
         "tokenmix.reporting.diff_command",
         "which values and claims moved since a revision or another results folder",
     ),
+    "audit": ("tokenmix.reporting.audit_command", "train some cells again from nothing and compare"),
     "why": ("tokenmix.reporting.why_command", "what of a table, figure, run, data set or the PDF is stale, and why"),
 }
 

@@ -82,6 +82,12 @@ def attestations_behind(wildcards):
     ]
 
 
+def last_audit(wildcards):
+    """What `tokenmix audit` left, where it was called."""
+    path = f"{STUDY}/audit.json"
+    return [path] if Path(path).is_file() else []
+
+
 def shape(wildcards):
     """What one table shows, and how."""
     return json.dumps(PLAN["tables"][wildcards.table])

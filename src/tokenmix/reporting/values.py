@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenmix.files import pretty_json, write_atomic
-from tokenmix.reporting import formats
+from tokenmix.reporting import audited, formats
 from tokenmix.reporting.findings import add_findings, findings_tex, summary_tex
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import enumerate_words, metric_name
@@ -106,6 +106,9 @@ def _add_study(registry: Registry, study: Study) -> None:
     git = newest.get("git", {})
     how = "commit of the code that computed the newest run"
     add("commit", git.get("commit") or "", formats.commit, how, text=formats.commit(git))
+    audit = audited.outcome(study)
+    how = "cells that an audit trained again from nothing, each with one seed, and found the same"
+    add("audit", audit[0] if audit else None, str, how, text=audited.words(audit))
     add("devices", devices, enumerate_words, "devices the runs report")
     add("torch", torch, enumerate_words, "versions of PyTorch the runs report")
     resamples = int(evaluation.get("bootstrap", 0))

@@ -15,7 +15,7 @@ from tokenmix.reporting import reported, values
 from tokenmix.reporting.inputs import Study
 from tokenmix.study import code
 from tokenmix.study.load import load_config
-from tokenmix.study.plan import PlannedRun, freeze
+from tokenmix.study.plan import SOURCE, PlannedRun, freeze
 
 CONFIG = """
 study: full
@@ -30,11 +30,11 @@ tables:
 OUTPUTS = ("model.safetensors", "history.csv", "predictions.npz")
 
 
-def make(root: Path, config: str = CONFIG) -> Study:
+def make(root: Path, config: str = CONFIG, source: Path = SOURCE) -> Study:
     """Plan the study below `root` (the current folder), invent its trainings, evaluate them, collect its values."""
     (root / "config.yaml").write_text(config)
     code.forget()
-    plan = freeze(load_config(root), root)
+    plan = freeze(load_config(root), root, source)
     for number, run in enumerate(plan.runs.values()):
         train(root, run, number)
     study = Study.open(plan.index.relative_to(root) if plan.index.is_absolute() else plan.index)
