@@ -109,7 +109,8 @@ def train_again(study: Study, run: str) -> None:
     """Train a run below the audit's folder, or go on where an earlier call was interrupted."""
     plan = read_json(study.results / "plan" / f"{run}.json")
     folder, code = audit_folder(study), Path(plan["code"]["folder"]).absolute()
-    if not code.is_dir() or code_identity(training_entries(plan["spec"]["model"]), code).hash != plan["code"]["hash"]:
+    entries = training_entries(plan["spec"]["model"], plan["spec"]["init"])
+    if not code.is_dir() or code_identity(entries, code).hash != plan["code"]["hash"]:
         raise UserError(
             f"the frozen code of {run} is not whole in {code}; delete that folder and plan the study again "
             f"(snakemake -n --config study={study.name}) from the commit that computed the run"

@@ -25,7 +25,8 @@ _LOGS = Path("logs")
 
 @dataclass(frozen=True)
 class RunTrace:
-    """One training behind a value. Files are paths; `data_source` holds the checksums of the archive it came from."""
+    """One training behind a value. Files are paths; `data_source` holds the checksums of the archive it came from,
+    `weights` the published weights that it started from, if it did."""
 
     run: str
     seed: int | None
@@ -38,6 +39,7 @@ class RunTrace:
     data: str
     data_folder: str
     data_source: Mapping[str, Any]
+    weights: Mapping[str, Any]
     code: str
     code_folder: str
     commit: str
@@ -145,6 +147,7 @@ def run_trace(study: Study, run: str) -> RunTrace:
         data=data,
         data_folder=str(plan.get("data", {}).get("folder", "")),
         data_source=origin.get("source", {}),
+        weights={**plan.get("spec", {}).get("weights", {}), **plan.get("weights", {})},
         code=code,
         code_folder=_present(study.results / "code" / code[:DIGITS]) if code else "",
         commit=str(git.get("commit") or ""),

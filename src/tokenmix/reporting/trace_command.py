@@ -79,6 +79,8 @@ def _run_lines(run: RunTrace) -> Iterator[Line]:
     yield 2, "attested", run.attestation
     yield 2, "spec", f"{short_hash(run.spec)} {run.plan}"
     yield 2, "data", f"{short_hash(run.data)} {run.data_folder}" + (f" (source {checksums})" if checksums else "")
+    if run.weights:
+        yield 2, "weights", ", ".join(f"{name} {text}" for name, text in sorted(run.weights.items()))
     yield 2, "code", f"{short_hash(run.code)} {run.code_folder}, commit {commit}"
     yield 2, "log", run.log or "none"
     yield 2, "benchmark", f"{run.benchmark}{facts}" if run.benchmark else "none"
