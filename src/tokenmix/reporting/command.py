@@ -109,7 +109,10 @@ PRODUCTS: dict[str, tuple[Callable[[Study, argparse.Namespace], None], str]] = {
     "values": (_values, "the registry of values, and the sentences of findings"),
     "table": (_table, "one table of results, or `datasets`"),
     "reported": (_reported, "the published values beside the study's own cells: CSV and LaTeX"),
-    "figure": (_figure, "one figure: mac_mixers, mac_sizes, curves, scores, ranks or reported"),
+    "figure": (
+        _figure,
+        "one figure: mac_mixers, mac_sizes, curves, scores, confusion, kernels, uplift, ranks or reported",
+    ),
     "runs": (_runs, "the appendix of cells, runs and values"),
     "claims": (_claims, "the verdicts on the claims of the manuscript, for the text and the appendix"),
     "judge": (_judge, "fail where a claim of the manuscript fails, unless the study allows it"),

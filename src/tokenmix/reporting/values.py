@@ -13,7 +13,10 @@ from tokenmix.reporting.names import enumerate_words, metric_name
 from tokenmix.reporting.records import Cell
 from tokenmix.reporting.registry import Registry, Value
 from tokenmix.reporting.reported import add_reported
+from tokenmix.reporting.screening import add_verdicts
+from tokenmix.reporting.sizes import added, parameter_counts
 from tokenmix.reporting.tex import key
+from tokenmix.reporting.uplift import add_uplifts
 
 
 def build(study: Study) -> Registry:
@@ -26,6 +29,8 @@ def build(study: Study) -> Registry:
     _add_profile(registry, study)
     add_findings(registry, study)
     add_reported(registry, study)
+    add_uplifts(registry, study)
+    add_verdicts(registry, study)
     return registry
 
 
@@ -236,11 +241,15 @@ def _statistics(cell: Cell, study: Study) -> list[tuple[str, float, str]]:
 
 
 def _add_profile(registry: Registry, study: Study) -> None:
+    counts = parameter_counts(study)
     for row in study.profile("models"):
         at, line = key(row["model"], row["dataset"]), "profile:" + key(row["model"])
         parameters, macs = int(float(row["parameters"])), int(float(row["macs"]))
         how = "trainable parameters with the data set's head"
         registry.add(f"params/{at}", Value(parameters, formats.quantity(parameters), line, how, "profile"))
+        if (extra := added(counts, row["model"], row["dataset"])) is not None:
+            how = "trainable parameters beyond those of the same model without extensions"
+            registry.add(f"added_params/{at}", Value(extra, formats.difference(extra), line, how, "profile"))
         how = "multiply-adds of one forward pass of one image"
         registry.add(f"macs/{at}", Value(macs, formats.quantity(macs), line, how, "profile", unit="MAC"))
     for row in study.profile("sizes"):

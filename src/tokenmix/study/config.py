@@ -93,9 +93,12 @@ class DatasetUse(Section):
 
 
 class Table(Section):
-    """One table: its rows are models, its columns data sets and metrics."""
+    """One table: its rows are models, its columns data sets and metrics; or each data set has a row."""
 
     caption: str = Field(default="", description="caption in the paper; empty: written by the table's own rule")
+    layout: Literal["models", "datasets"] = Field(
+        default="models", description="rows: models; or data sets with their facts, scores and a verdict"
+    )
     datasets: Annotated[list[str] | None, Field(min_length=1)] = Field(
         default=None, description="data sets in the order of the columns; default: all of `datasets`"
     )

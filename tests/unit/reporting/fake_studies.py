@@ -164,7 +164,7 @@ def _card(folder: Path, name: str, title: str, phantom: bool) -> None:
             "channels": 1,
             "dimensions": 2,
             "n": {"train": 4708, "val": 524, "test": 624},
-            "counts": {},
+            "counts": {"test": {"malignant": 234, "normal, benign": 390}},
             "mean": [0.5],
             "std": [0.2],
             "licence": "CC BY 4.0",
@@ -325,6 +325,15 @@ def _metrics(folder: Path, key: str, cells: dict[str, list[tuple[float, tuple[st
             )
     _csv(folder / f"{key}.csv", runs)
     _csv(folder / f"{key}.cells.csv", means)
+    shares = (((0, 0), 90), ((0, 1), 10), ((1, 0), 1), ((1, 1), 299))
+    _csv(
+        folder / f"{key}.confusion.csv",
+        [
+            {"model": model, "init": "scratch", "true": true, "predicted": predicted, "cases": cases}
+            for model in cells
+            for (true, predicted), cases in shares
+        ],
+    )
     _csv(
         folder / f"{key}.pairs.csv",
         pairs or [dict.fromkeys(PAIR_COLUMNS, 0)],
