@@ -85,8 +85,9 @@ def mac_mixers(study: Study) -> tuple[Any, str]:
 
 
 def mac_sizes(study: Study) -> tuple[Any, str]:
-    """Multiply-adds of whole models against the edge of the image."""
-    rows = study.profile("sizes")
+    """Multiply-adds of the first table's models against the edge of the image."""
+    table = study.first_table
+    rows = [row for row in study.profile("sizes") if row["model"] in dict(table.rows)]
     figure = start()(figsize=(TEXT_WIDTH, 2.9))
     axis = figure.subplots()
     hollow = _spread_kernels([row["model"] for row in rows])
@@ -102,8 +103,8 @@ def mac_sizes(study: Study) -> tuple[Any, str]:
     axis.set_ylabel("MACs of the model (G)")
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), ncols=1 if len(axis.lines) <= 14 else 2)
     return figure, (
-        "Multiply-adds (MACs) of whole models for one image against the edge of the image (both axes "
-        "logarithmic). Hollow "
+        f"Multiply-adds (MACs) of the models of Table~\\ref{{tab:{table.name}}} for one image against the edge of the "
+        "image (both axes logarithmic). Hollow "
         "markers: smaller kernels of the same mixer."
     )
 

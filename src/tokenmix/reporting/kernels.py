@@ -73,6 +73,7 @@ def _panel(study: Study, table: Table, dataset: str) -> Panel:
         Point(cell.model, cell.init, cell.mean, cell.mean - spread, cell.mean + spread)
         for cell in study.cells_of(table).values()
         if (cell.dataset, cell.metric) == (dataset, metric)
+        and cell.row in table.rows
         and not cell.diverged
         and is_number(cell.mean)
         and not model_name(cell.model).extensions

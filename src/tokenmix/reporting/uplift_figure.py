@@ -17,10 +17,10 @@ def uplift(study: Study) -> tuple[Any, str]:
     found = uplifts(study.cells, study.level)
     rows = {}
     for table in study.tables.values():
-        own = study.cells_of(table)
         panels = []
         for dataset in table.datasets:
-            here = [found[at] for at in own if at in found and (at[0], at[-1]) == (dataset, METRIC)]
+            keys = [(dataset, *row, METRIC) for row in table.rows]
+            here = [found[at] for at in keys if at in found]
             points = tuple(
                 Point(each.pretrained.model, each.pretrained.init, each.percent, each.low, each.high) for each in here
             )

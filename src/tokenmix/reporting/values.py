@@ -10,11 +10,11 @@ from tokenmix.reporting import formats
 from tokenmix.reporting.findings import add_findings, findings_tex, summary_tex
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import enumerate_words, metric_name
+from tokenmix.reporting.profile_values import add_profile
 from tokenmix.reporting.records import Cell
 from tokenmix.reporting.registry import Registry, Value
 from tokenmix.reporting.reported import add_reported
 from tokenmix.reporting.screening import add_verdicts
-from tokenmix.reporting.sizes import added, parameter_counts
 from tokenmix.reporting.tex import key
 from tokenmix.reporting.uplift import add_uplifts
 
@@ -26,7 +26,7 @@ def build(study: Study) -> Registry:
     _add_settings(registry, study)
     _add_datasets(registry, study)
     _add_cells(registry, study)
-    _add_profile(registry, study)
+    add_profile(registry, study)
     add_findings(registry, study)
     add_reported(registry, study)
     add_uplifts(registry, study)
@@ -238,25 +238,3 @@ def _statistics(cell: Cell, study: Study) -> list[tuple[str, float, str]]:
         ("low", cell.low, f"lower end: {interval}"),
         ("high", cell.high, f"upper end: {interval}"),
     ]
-
-
-def _add_profile(registry: Registry, study: Study) -> None:
-    counts = parameter_counts(study)
-    for row in study.profile("models"):
-        at, line = key(row["model"], row["dataset"]), "profile:" + key(row["model"])
-        parameters, macs = int(float(row["parameters"])), int(float(row["macs"]))
-        how = "trainable parameters with the data set's head"
-        registry.add(f"params/{at}", Value(parameters, formats.quantity(parameters), line, how, "profile"))
-        if (extra := added(counts, row["model"], row["dataset"])) is not None:
-            how = "trainable parameters beyond those of the same model without extensions"
-            registry.add(f"added_params/{at}", Value(extra, formats.difference(extra), line, how, "profile"))
-        how = "multiply-adds of one forward pass of one image"
-        registry.add(f"macs/{at}", Value(macs, formats.quantity(macs), line, how, "profile", unit="MAC"))
-    for row in study.profile("sizes"):
-        macs = int(float(row["macs"]))
-        line = "sizes:" + key(row["model"])
-        how = "multiply-adds of one forward pass of one image of this edge"
-        registry.add(
-            key("macs", row["model"], row["image_size"]),
-            Value(macs, formats.quantity(macs), line, how, "profile", unit="MAC"),
-        )
