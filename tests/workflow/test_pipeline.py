@@ -95,6 +95,26 @@ def test_why_reads_what_snakemake_noted(finished, tmp_path):
     assert "tokenmix.evaluation.metrics (changed) (rule evaluate)" in told and "to train: nothing" in told
 
 
+def test_a_wrong_claim_is_red_in_the_pdf_and_then_fails_the_build(finished, tmp_path):
+    checkout = copied(finished, tmp_path)
+    claims = tmp_path / "paper/claims.yaml"
+    # a score is below 1, whatever a dozen steps have taught the model
+    wrong = "wrong_on_purpose: {kind: bound, table: classification_4t, model: pooling3, metric: accuracy, above: 1.5}\n"
+    claims.write_text(claims.read_text() + wrong)
+    made = "\\claim{wrong_on_purpose}{No error is made}."
+    checkout.edit("paper/sections/conclusion.tex", "\\label{sec:conclusion}", made)
+    checkout.edit("workflow/studies/tiny.yaml", "may_fail: true", "may_fail: false")
+    pdf = tmp_path / "results/tiny/paper.pdf"
+    pdf.unlink()
+    done = checkout.snakemake("paper")
+    assert done.returncode != 0
+    assert f"paper/claims.yaml:{claims.read_text().count(chr(10))}: wrong_on_purpose" in done.stdout
+    assert "No error is made [refuted]" in " ".join(pdf_text(pdf).split())
+    checkout.edit("workflow/studies/tiny.yaml", "may_fail: false", "may_fail: true")
+    done = checkout.snakemake("paper")
+    assert done.returncode == 0 and "Testing the claims" not in done.stdout, done.stdout[-3000:]
+
+
 def test_a_comment_retrains_nothing(finished, tmp_path):
     checkout = copied(finished, tmp_path)
     engine = checkout.folder / "src/tokenmix/training/engine.py"
@@ -130,7 +150,7 @@ def test_an_edit_of_the_tables_rebuilds_tables_and_the_pdf(finished, tmp_path):
     tables.write_text(tables.read_text() + "\nANYTHING = 1\n")
     statistics = checkout.snakemake("-n", "all").stdout.split("Job stats:")[-1].split("Reasons:")[0]
     jobs = {line.split()[0] for line in statistics.splitlines()[3:] if line}
-    assert jobs == {"all", "pdf", "table", "table_of_datasets", "total"}
+    assert jobs == {"all", "judge", "pdf", "table", "table_of_datasets", "total"}
 
 
 def test_config_and_code_may_break_while_runs_train(tmp_path):

@@ -20,6 +20,14 @@ def metrics_of(table):
     ]
 
 
+def confusion_of(table):
+    """The confusion matrices behind a table."""
+    return [
+        f"{STUDY}/metrics/{table}/{dataset}.confusion.csv"
+        for dataset in PLAN["tables"][table]["datasets"]
+    ]
+
+
 METRICS = [file for table in PLAN["tables"] for file in metrics_of(table)]
 #: figure -> what it is drawn from
 FIGURES = {
@@ -27,6 +35,13 @@ FIGURES = {
     "mac_sizes": [f"{STUDY}/profile/sizes.csv"],
     "curves": [f"{RESULTS}/runs/{run}/history.csv" for run in PLAN["runs"]],
     "scores": METRICS,
+    "confusion": [
+        file
+        for table in list(PLAN["tables"])[:1]
+        for file in [*metrics_of(table), *confusion_of(table)]
+    ],
+    "kernels": METRICS,
+    "uplift": METRICS,
     "ranks": [f"{STUDY}/metrics/{table}/ranks.csv" for table in PLAN["tables"]],
     "reported": [f"{STUDY}/paper/tables/reported.csv"],
 }
@@ -71,6 +86,17 @@ def evaluated_card(wildcards):
 def metrics_behind(wildcards):
     """The metrics of one table."""
     return metrics_of(wildcards.table)
+
+
+def cards_behind(wildcards):
+    """What the data sets of one table are called, and the facts that a table of data sets shows."""
+    return [CARDS[dataset] for dataset in PLAN["tables"][wildcards.table]["datasets"]]
+
+
+def profile_behind(wildcards):
+    """Parameters of models, which tables with extensions show."""
+    extended = any("+" in model for model in PLAN["tables"][wildcards.table]["models"])
+    return [f"{STUDY}/profile/models.csv"] if extended else []
 
 
 def attestations_behind(wildcards):

@@ -1,9 +1,10 @@
-"""Checks of the manuscript before LaTeX starts: keys, generated files, numbers typed by hand."""
+"""Checks of the manuscript before LaTeX starts: keys, claims, generated files, numbers typed by hand."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tokenmix.reporting.claims_check import claim_problems
 from tokenmix.reporting.figures import FIGURES
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.latex_log import Problem
@@ -19,7 +20,7 @@ _SUFFIXES = {"input": ".tex", "include": ".tex", "bibliography": ".bib", "includ
 
 def manuscript_problems(source: Path, generated: Path, study: Study, registry: Registry) -> list[Problem]:
     """All that is wrong in the `.tex` files below `source`; generated files lie in `generated`."""
-    found = number_problems(source)
+    found = [*number_problems(source), *claim_problems(source)]
     for path in sorted(source.rglob("*.tex")):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             for text in _line_problems(line, source, generated, study, registry):

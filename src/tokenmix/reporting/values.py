@@ -10,10 +10,13 @@ from tokenmix.reporting import audited, formats
 from tokenmix.reporting.findings import add_findings, findings_tex, summary_tex
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import enumerate_words, metric_name
+from tokenmix.reporting.profile_values import add_profile
 from tokenmix.reporting.records import Cell
 from tokenmix.reporting.registry import Registry, Value
 from tokenmix.reporting.reported import add_reported
+from tokenmix.reporting.screening import add_verdicts
 from tokenmix.reporting.tex import key
+from tokenmix.reporting.uplift import add_uplifts
 
 
 def build(study: Study) -> Registry:
@@ -23,9 +26,11 @@ def build(study: Study) -> Registry:
     _add_settings(registry, study)
     _add_datasets(registry, study)
     _add_cells(registry, study)
-    _add_profile(registry, study)
+    add_profile(registry, study)
     add_findings(registry, study)
     add_reported(registry, study)
+    add_uplifts(registry, study)
+    add_verdicts(registry, study)
     return registry
 
 
@@ -200,23 +205,3 @@ def _statistics(cell: Cell, study: Study) -> list[tuple[str, float, str]]:
         ("low", cell.low, f"lower end: {interval}"),
         ("high", cell.high, f"upper end: {interval}"),
     ]
-
-
-def _add_profile(registry: Registry, study: Study) -> None:
-    def add(at: str, value: int, line: str, how: str, file: str, config: str, unit: str = "") -> None:
-        text, place = formats.quantity(value), study.line(config) if config else ""
-        files = (f"profile/{file}.csv",)
-        registry.add(
-            at, Value(value, text, line, how, "profile", unit=unit, config=place, format="quantity", files=files)
-        )
-
-    for row in study.profile("models"):
-        at, line = key(row["model"], row["dataset"]), "profile:" + key(row["model"])
-        how = "trainable parameters with the data set's head"
-        add(f"params/{at}", int(float(row["parameters"])), line, how, "models", "tables")
-        how = "multiply-adds of one forward pass of one image"
-        add(f"macs/{at}", int(float(row["macs"])), line, how, "models", "tables", unit="MAC")
-    for row in study.profile("sizes"):
-        at, line = key("macs", row["model"], row["image_size"]), "sizes:" + key(row["model"])
-        how = "multiply-adds of one forward pass of one image of this edge"
-        add(at, int(float(row["macs"])), line, how, "sizes", "profile.image_sizes", unit="MAC")

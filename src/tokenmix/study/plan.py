@@ -191,6 +191,7 @@ def _index(config: Config, runs: dict[str, PlannedRun], source: Path) -> dict[st
         "tables": {name: _table_entry(config, name) for name in config.chosen_tables},
         "remedies": _remedies(config),
         "evaluation": config.evaluation.model_dump(),
+        "claims": config.claims.model_dump(),
         "profile": config.profile.model_dump(),
         "model_options": options,
         "execution": config.execution.model_dump(),

@@ -17,6 +17,7 @@ STAGES = {
     "reported": ("tokenmix.reporting.reported",),
     "figures": ("tokenmix.reporting.figures",),
     "appendix": ("tokenmix.reporting.appendix",),
+    "claims": ("tokenmix.reporting.claims_tex",),
     "paper": ("tokenmix.reporting.paper",),
 }
 

@@ -14,8 +14,11 @@ from tokenmix.evaluation import rank_command
 from tokenmix.evaluation.cells import PAIR_COLUMNS
 from tokenmix.reporting import reported
 from tokenmix.reporting.inputs import Study
+from tokenmix.study.yaml_lines import read_yaml
 
-PUBLISHED = Path(__file__).parents[3] / "paper" / "reported"
+ROOT = Path(__file__).parents[3]
+PUBLISHED = ROOT / "paper" / "reported"
+CONFIG = read_yaml(ROOT / "config.yaml", "config.yaml").value
 METRICS = ("accuracy", "balanced_accuracy", "auc", "f1")
 MODELS = (
     "xs-tttt-pooling3",
@@ -92,6 +95,8 @@ def make_study(
         "profile": {},
         "code": {},
         "config_lines": {
+            # what config.yaml has, the study may leave out
+            **{f"{section}.{name}": "config.yaml:1" for section in ("tables", "datasets") for name in CONFIG[section]},
             "tables.classification_4t": "workflow/studies/fake.yaml:12",
             "seeds": "config.yaml:7",
         },
@@ -162,7 +167,7 @@ def card(name: str) -> dict[str, Any]:
         "channels": 1,
         "dimensions": 2,
         "n": {"train": 4708, "val": 524, "test": 624},
-        "counts": {},
+        "counts": {"test": {"malignant": 234, "normal, benign": 390}},
         "mean": [0.5],
         "std": [0.2],
         "licence": "CC BY 4.0",
@@ -324,6 +329,15 @@ def _metrics(folder: Path, key: str, cells: dict[str, list[tuple[float, tuple[st
             )
     _csv(folder / f"{key}.csv", runs)
     _csv(folder / f"{key}.cells.csv", means)
+    shares = (((0, 0), 90), ((0, 1), 10), ((1, 0), 1), ((1, 1), 299))
+    _csv(
+        folder / f"{key}.confusion.csv",
+        [
+            {"model": model, "init": "scratch", "true": true, "predicted": predicted, "cases": cases}
+            for model in cells
+            for (true, predicted), cases in shares
+        ],
+    )
     _csv(
         folder / f"{key}.pairs.csv",
         pairs or [dict.fromkeys(PAIR_COLUMNS, 0)],
