@@ -14,6 +14,7 @@ title: A study of seconds
 seeds: [0]
 training: {iterations: 12, batch_size: 64, warmup_epochs: 0, affine_std: 0.06, precision: fp32}
 execution: {needs_gpu: false}
+claims: {may_fail: true}
 datasets:
   phantom_tissue: {size: 28}
 paper_tables: [classification_4t]

@@ -1,6 +1,7 @@
 """The whole pipeline on a study of seconds: from phantoms to the PDF, and what makes which part of it stale."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,65 @@ def test_the_paper_shows_the_values_of_the_registry(finished):
     assert len(value["runs"]) == 1 and (finished.folder / "results/runs" / value["runs"][0] / "run.json").exists()
 
 
+def tokenmix(checkout: Checkout, *arguments: str) -> str:
+    """What a command prints in a checkout."""
+    command = [sys.executable, "-m", "tokenmix", *arguments, "--study", "tiny"]
+    environment = {**os.environ, "PYTHONPATH": str(checkout.folder / "src")}
+    return subprocess.run(
+        command, cwd=checkout.folder, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_a_number_is_traced_and_its_command_computes_it_again(finished):
+    chain = json.loads(tokenmix(finished, "trace", "classification_4t", "pooling3", "phantom_tissue", "auc", "--json"))
+    assert chain["key"] == "auc/phantom_tissue-28/xs-tttt-pooling3/scratch" and not chain["problems"]
+    dry = subprocess.run(
+        [*finished.command()[:1], *chain["command"].split()[1:], "-n"],
+        cwd=finished.folder, capture_output=True, text=True,
+    )  # fmt: skip
+    assert dry.returncode == 0, dry.stdout + dry.stderr
+    jobs = {line.split()[0] for line in (dry.stdout + dry.stderr).splitlines() if line.split()[1:] == ["1"]}
+    assert {"evaluate", "values"} <= jobs and not jobs & {"train", "publish"}
+
+
+def test_an_audit_gives_equal_bytes_and_reaches_the_paper(finished, tmp_path):
+    checkout = copied(finished, tmp_path)
+    assert "reproduced 1 of 1 cells" in tokenmix(checkout, "audit", "1")
+    assert "values" in checkout.snakemake("-n", "paper").stdout
+    assert checkout.planned("paper") == set()
+
+
+def test_why_reads_what_snakemake_noted(finished, tmp_path):
+    checkout = copied(finished, tmp_path)
+    assert "settings, code and data are those that it was made with" in tokenmix(checkout, "why", "pdf")
+    checkout.edit("workflow/studies/tiny.yaml", "baselines: []", "baselines: []\nevaluation: {bootstrap: 200}")
+    metrics = checkout.folder / "src/tokenmix/evaluation/metrics.py"
+    metrics.write_text(metrics.read_text() + "\nANYTHING = 1\n")
+    told = tokenmix(checkout, "why", "table_classification_4t")
+    assert "evaluation.bootstrap 5000 -> 200 (rule evaluate) (workflow/studies/tiny.yaml:" in told
+    assert "tokenmix.evaluation.metrics (changed) (rule evaluate)" in told and "to train: nothing" in told
+
+
+def test_a_wrong_claim_is_red_in_the_pdf_and_then_fails_the_build(finished, tmp_path):
+    checkout = copied(finished, tmp_path)
+    claims = tmp_path / "paper/claims.yaml"
+    # a score is below 1, whatever a dozen steps have taught the model
+    wrong = "wrong_on_purpose: {kind: bound, table: classification_4t, model: pooling3, metric: accuracy, above: 1.5}\n"
+    claims.write_text(claims.read_text() + wrong)
+    made = "\\claim{wrong_on_purpose}{No error is made}."
+    checkout.edit("paper/sections/conclusion.tex", "\\label{sec:conclusion}", made)
+    checkout.edit("workflow/studies/tiny.yaml", "may_fail: true", "may_fail: false")
+    pdf = tmp_path / "results/tiny/paper.pdf"
+    pdf.unlink()
+    done = checkout.snakemake("paper")
+    assert done.returncode != 0
+    assert f"paper/claims.yaml:{claims.read_text().count(chr(10))}: wrong_on_purpose" in done.stdout
+    assert "No error is made [refuted]" in " ".join(pdf_text(pdf).split())
+    checkout.edit("workflow/studies/tiny.yaml", "may_fail: false", "may_fail: true")
+    done = checkout.snakemake("paper")
+    assert done.returncode == 0 and "Testing the claims" not in done.stdout, done.stdout[-3000:]
+
+
 def test_a_comment_retrains_nothing(finished, tmp_path):
     checkout = copied(finished, tmp_path)
     engine = checkout.folder / "src/tokenmix/training/engine.py"
@@ -90,7 +150,7 @@ def test_an_edit_of_the_tables_rebuilds_tables_and_the_pdf(finished, tmp_path):
     tables.write_text(tables.read_text() + "\nANYTHING = 1\n")
     statistics = checkout.snakemake("-n", "all").stdout.split("Job stats:")[-1].split("Reasons:")[0]
     jobs = {line.split()[0] for line in statistics.splitlines()[3:] if line}
-    assert jobs == {"all", "pdf", "table", "table_of_datasets", "total"}
+    assert jobs == {"all", "judge", "pdf", "table", "table_of_datasets", "total"}
 
 
 def test_config_and_code_may_break_while_runs_train(tmp_path):

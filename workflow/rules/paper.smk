@@ -9,6 +9,7 @@ rule values:
         profile=rules.profile.output,
         cards=list(CARDS.values()),
         attestations=ATTESTATIONS,
+        audit=last_audit,
     output:
         json=f"{STUDY}/paper/values.json",
         tex=f"{STUDY}/paper/values.tex",
@@ -49,11 +50,34 @@ rule runs_appendix:
         'PYTHONPATH=src python -m tokenmix report runs --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
 
 
+rule claims:
+    """The statements of the manuscript, tested: which hold, which fail, which cannot be decided, and the evidence."""
+    input:
+        claims="paper/claims.yaml",
+        values=rules.values.output.json,
+        metrics=METRICS,
+    output:
+        json=f"{STUDY}/paper/claims.json",
+        tex=f"{STUDY}/paper/claims.tex",
+        evidence=f"{STUDY}/paper/claims_evidence.tex",
+    log:
+        f"logs/paper/{PLAN['study']}.claims.log",
+    conda:
+        "../../envs/tokenmix.yaml"
+    params:
+        code=PLAN["code"]["claims"],
+    message:
+        "Testing the claims of the paper"
+    shell:
+        'PYTHONPATH=src python -m tokenmix report claims --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
+
+
 rule pdf:
     """Check the manuscript's values, then typeset it."""
     input:
         manuscript=MANUSCRIPT,
         values=rules.values.output,
+        claims=rules.claims.output,
         runs=rules.runs_appendix.output,
         tables=rules.tables.input,
         figures=rules.figures.input,
@@ -71,7 +95,29 @@ rule pdf:
         'PYTHONPATH=src python -m tokenmix report pdf --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
 
 
+rule judge:
+    """Fail where a claim fails and the study does not allow it; only now, so that the PDF is there and shows it."""
+    input:
+        claims=rules.claims.output.json,
+        pdf=rules.pdf.output,
+    output:
+        text=f"{STUDY}/paper/judgement.txt",
+    log:
+        f"logs/paper/{PLAN['study']}.judge.log",
+    conda:
+        "../../envs/tokenmix.yaml"
+    params:
+        code=PLAN["code"]["claims"],
+        may_fail=PLAN["claims"]["may_fail"],
+    message:
+        "Judging the claims of the paper"
+    shell:
+        # the list of failed claims is for the screen as well
+        'PYTHONPATH=src python -m tokenmix report judge --plan "$TOKENMIX_PLAN" 2>&1 | tee {log:q}'
+
+
 rule paper:
-    """The PDF."""
+    """The PDF, and no claim in it that the results contradict."""
     input:
         rules.pdf.output,
+        rules.judge.output,

@@ -78,6 +78,14 @@ class Evaluation(Section):
     )
 
 
+class Claims(Section):
+    """What becomes of the claims of paper/claims.yaml."""
+
+    may_fail: bool = Field(
+        default=False, description="false: a claim that the results contradict fails the build, after the PDF is made"
+    )
+
+
 class DatasetUse(Section):
     """One data set as the study uses it."""
 
@@ -90,9 +98,12 @@ class DatasetUse(Section):
 
 
 class Table(Section):
-    """One table: its rows are models, its columns data sets and metrics."""
+    """One table: its rows are models, its columns data sets and metrics; or each data set has a row."""
 
     caption: str = Field(default="", description="caption in the paper; empty: written by the table's own rule")
+    layout: Literal["models", "datasets"] = Field(
+        default="models", description="rows: models; or data sets with their facts, scores and a verdict"
+    )
     datasets: Annotated[list[str] | None, Field(min_length=1)] = Field(
         default=None, description="data sets in the order of the columns; default: all of `datasets`"
     )
@@ -169,6 +180,7 @@ class Config(Section):
     model: ModelOptions = Field(default=ModelOptions(), description="options of the MetaFormers")
     execution: Execution = Field(default=Execution(), description="how runs are carried out")
     evaluation: Evaluation = Field(default=Evaluation(), description="intervals")
+    claims: Claims = Field(default=Claims(), description="claims of the paper that the results contradict")
     datasets: Annotated[
         dict[Name, DatasetUse],
         BeforeValidator(_without_left_out, json_schema_input_type=dict[Name, DatasetUse | Literal[False]]),

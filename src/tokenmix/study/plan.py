@@ -20,7 +20,7 @@ from tokenmix.study.grid import Run, expand
 from tokenmix.study.manifest import load_manifest
 from tokenmix.study.published import switched
 from tokenmix.study.spec import RunSpec, identifying, model_options, resolve_spec, run_id
-from tokenmix.study.stages import stage_hashes, training_entries
+from tokenmix.study.stages import stage_identities, training_entries
 
 #: the folder that holds the package this module belongs to
 SOURCE = Path(__file__).resolve().parents[2]
@@ -95,6 +95,9 @@ def freeze(config: Config, root: Path, source: Path = SOURCE) -> Plan:
         path = data_file(plan.results, data.name, data.size, data.hash)
         if not path.is_file():
             write_atomic(path, pretty_json(data.parts))
+    for stage in stage_identities({run.run.model for run in plan.runs.values()}, source).values():
+        if not stage_file(plan.results, stage.hash).is_file():
+            write_atomic(stage_file(plan.results, stage.hash), pretty_json(stage.parts))
     # each write waits for the disk: thousands of them are quicker side by side
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda run: _write_run(plan.results, run_file(run, config)), plan.runs.values()))
@@ -122,6 +125,11 @@ def run_file(run: PlannedRun, config: Config) -> dict[str, Any]:
 def data_file(results: Path, name: str, size: int, data_hash: str) -> Path:
     """Where the parts of a data identity are kept."""
     return results / "plan" / "data" / f"{name}-{size}.{data_hash[:DIGITS]}.json"
+
+
+def stage_file(results: Path, code_hash: str) -> Path:
+    """Where the modules of a stage's code are kept by name and hash, to tell later which of them changed."""
+    return results / "plan" / "stages" / f"{code_hash[:DIGITS]}.json"
 
 
 def _write_run(results: Path, content: dict[str, Any]) -> None:
@@ -186,10 +194,14 @@ def _index(config: Config, runs: dict[str, PlannedRun], source: Path) -> dict[st
         "tables": {name: _table_entry(config, name) for name in config.chosen_tables},
         "remedies": _remedies(config),
         "evaluation": config.evaluation.model_dump(),
+        "claims": config.claims.model_dump(),
         "profile": config.profile.model_dump(),
         "model_options": options,
         "execution": config.execution.model_dump(),
-        "code": stage_hashes({model for names in models.values() for model in names}, source),
+        "code": {
+            stage: code.hash
+            for stage, code in stage_identities({model for names in models.values() for model in names}, source).items()
+        },
         "packer": code_folder(config.results, code_identity((PACKER,), source).hash).as_posix(),
         "config_lines": dict(config.lines),
     }

@@ -91,16 +91,20 @@ def _differences(
         if old_data is None:
             yield Difference("data", "hash", hashes["data"], run.data.hash)
         else:
-            yield from _parts("data", dict(_flat(old_data)), dict(_flat(run.data.parts)))
+            yield from changes("data", old_data, run.data.parts)
     if hashes["code"] != run.code.hash:
         old_code = read_modules(plan.results, hashes["code"])
         if old_code is None:
             yield Difference("code", "hash", hashes["code"], run.code.hash)
         else:
-            yield from _parts("code", old_code, run.code.parts)
+            yield from changes("code", old_code, run.code.parts)
 
 
-def _parts(kind: Literal["data", "code"], before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
+def changes(
+    kind: Literal["spec", "data", "code"], before: Mapping[str, Any], after: Mapping[str, Any]
+) -> Iterator[Difference]:
+    """What differs between two mappings, nested ones by dotted names."""
+    before, after = dict(_flat(before)), dict(_flat(after))
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
             yield Difference(kind, name, before.get(name), after.get(name))

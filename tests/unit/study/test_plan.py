@@ -12,7 +12,7 @@ from tokenmix.files import read_json
 from tokenmix.study import code
 from tokenmix.study.config import Config
 from tokenmix.study.plan import freeze, resolve
-from tokenmix.study.stages import STAGES, stage_hashes
+from tokenmix.study.stages import STAGES, stage_identities
 
 
 def files(folder: Path) -> dict[Path, tuple[int, bytes]]:
@@ -147,9 +147,9 @@ def edit(source: Path, module: str) -> None:
 
 
 def stages_hit(source: Path, module: str) -> set[str]:
-    before = stage_hashes(["xs-tttt-pooling3"], source)
+    before = stage_identities(["xs-tttt-pooling3"], source)
     edit(source, module)
-    after = stage_hashes(["xs-tttt-pooling3"], source)
+    after = stage_identities(["xs-tttt-pooling3"], source)
     return {stage for stage in STAGES if before[stage] != after[stage]}
 
 
