@@ -28,6 +28,7 @@ lint: env
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+	$(BIN)/tokenmix report check
 
 # Ten minutes of random input; the suite does two minutes of it.
 fuzz: env

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from tokenmix.errors import UserError
 from tokenmix.files import read_json, write_atomic
-from tokenmix.study.cost import estimate, has_gpu, too_costly_here
+from tokenmix.study.cost import Throughput, estimate, has_gpu, too_costly_here
 from tokenmix.study.load import load_config
 from tokenmix.study.packs import freeze_packs
 from tokenmix.study.plan import freeze
@@ -91,7 +91,8 @@ def stop_if_too_costly(workflow, plan: dict) -> None:
     trained_by = json.loads(Path(os.environ["TOKENMIX_PACKS"]).read_text())
     wanted = [plan["runs"][run] for run, pack in trained_by.items() if pack in packs]
     if wanted:
-        refuse(too_costly_here(estimate(wanted), plan["study"]))
+        throughput = Throughput.of_finished(Path(workflow.basedir, plan["results"]))
+        refuse(too_costly_here(estimate(wanted, throughput), plan["study"]))
 
 
 def refuse(message: str) -> NoReturn:

@@ -25,6 +25,13 @@ COMMANDS = {
     "rank": ("tokenmix.evaluation.rank_command", "wins, relative ranks and average places of one table's models"),
     "profile": ("tokenmix.profiling.command", "multiply-adds and parameters of a study's models"),
     "report": ("tokenmix.reporting.command", "values, tables and figures of the paper"),
+    "trace": ("tokenmix.reporting.trace_command", "from a number of the paper to all that made it"),
+    "diff": (
+        "tokenmix.reporting.diff_command",
+        "which values and claims moved since a revision or another results folder",
+    ),
+    "audit": ("tokenmix.reporting.audit_command", "train some cells again from nothing and compare"),
+    "why": ("tokenmix.reporting.why_command", "what of a table, figure, run, data set or the PDF is stale, and why"),
 }
 
 

@@ -1,6 +1,7 @@
 """The whole pipeline on a study of seconds: from phantoms to the PDF, and what makes which part of it stale."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -53,6 +54,45 @@ def test_the_paper_shows_the_values_of_the_registry(finished):
     table = (finished.folder / "results/tiny/paper/tables/classification_4t.csv").read_text()
     assert str(value["value"])[:6] in table
     assert len(value["runs"]) == 1 and (finished.folder / "results/runs" / value["runs"][0] / "run.json").exists()
+
+
+def tokenmix(checkout: Checkout, *arguments: str) -> str:
+    """What a command prints in a checkout."""
+    command = [sys.executable, "-m", "tokenmix", *arguments, "--study", "tiny"]
+    environment = {**os.environ, "PYTHONPATH": str(checkout.folder / "src")}
+    return subprocess.run(
+        command, cwd=checkout.folder, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_a_number_is_traced_and_its_command_computes_it_again(finished):
+    chain = json.loads(tokenmix(finished, "trace", "classification_4t", "pooling3", "phantom_tissue", "auc", "--json"))
+    assert chain["key"] == "auc/phantom_tissue-28/xs-tttt-pooling3/scratch" and not chain["problems"]
+    dry = subprocess.run(
+        [*finished.command()[:1], *chain["command"].split()[1:], "-n"],
+        cwd=finished.folder, capture_output=True, text=True,
+    )  # fmt: skip
+    assert dry.returncode == 0, dry.stdout + dry.stderr
+    jobs = {line.split()[0] for line in (dry.stdout + dry.stderr).splitlines() if line.split()[1:] == ["1"]}
+    assert {"evaluate", "values"} <= jobs and not jobs & {"train", "publish"}
+
+
+def test_an_audit_gives_equal_bytes_and_reaches_the_paper(finished, tmp_path):
+    checkout = copied(finished, tmp_path)
+    assert "reproduced 1 of 1 cells" in tokenmix(checkout, "audit", "1")
+    assert "values" in checkout.snakemake("-n", "paper").stdout
+    assert checkout.planned("paper") == set()
+
+
+def test_why_reads_what_snakemake_noted(finished, tmp_path):
+    checkout = copied(finished, tmp_path)
+    assert "settings, code and data are those that it was made with" in tokenmix(checkout, "why", "pdf")
+    checkout.edit("workflow/studies/tiny.yaml", "baselines: []", "baselines: []\nevaluation: {bootstrap: 200}")
+    metrics = checkout.folder / "src/tokenmix/evaluation/metrics.py"
+    metrics.write_text(metrics.read_text() + "\nANYTHING = 1\n")
+    told = tokenmix(checkout, "why", "table_classification_4t")
+    assert "evaluation.bootstrap 5000 -> 200 (rule evaluate) (workflow/studies/tiny.yaml:" in told
+    assert "tokenmix.evaluation.metrics (changed) (rule evaluate)" in told and "to train: nothing" in told
 
 
 def test_a_wrong_claim_is_red_in_the_pdf_and_then_fails_the_build(finished, tmp_path):

@@ -20,6 +20,14 @@ def metrics_of(table):
     ]
 
 
+def confusion_of(table):
+    """The confusion matrices behind a table."""
+    return [
+        f"{STUDY}/metrics/{table}/{dataset}.confusion.csv"
+        for dataset in PLAN["tables"][table]["datasets"]
+    ]
+
+
 METRICS = [file for table in PLAN["tables"] for file in metrics_of(table)]
 #: figure -> what it is drawn from
 FIGURES = {
@@ -27,6 +35,13 @@ FIGURES = {
     "mac_sizes": [f"{STUDY}/profile/sizes.csv"],
     "curves": [f"{RESULTS}/runs/{run}/history.csv" for run in PLAN["runs"]],
     "scores": METRICS,
+    "confusion": [
+        file
+        for table in list(PLAN["tables"])[:1]
+        for file in [*metrics_of(table), *confusion_of(table)]
+    ],
+    "kernels": METRICS,
+    "uplift": METRICS,
     "ranks": [f"{STUDY}/metrics/{table}/ranks.csv" for table in PLAN["tables"]],
     "reported": [f"{STUDY}/paper/tables/reported.csv"],
 }
@@ -73,6 +88,17 @@ def metrics_behind(wildcards):
     return metrics_of(wildcards.table)
 
 
+def cards_behind(wildcards):
+    """What the data sets of one table are called, and the facts that a table of data sets shows."""
+    return [CARDS[dataset] for dataset in PLAN["tables"][wildcards.table]["datasets"]]
+
+
+def profile_behind(wildcards):
+    """Parameters of models, which tables with extensions show."""
+    extended = any("+" in model for model in PLAN["tables"][wildcards.table]["models"])
+    return [f"{STUDY}/profile/models.csv"] if extended else []
+
+
 def attestations_behind(wildcards):
     """What made the runs of one table: its footnotes tell where libraries or devices differ."""
     return [
@@ -80,6 +106,12 @@ def attestations_behind(wildcards):
         for name, run in PLAN["runs"].items()
         if wildcards.table in run["tables"]
     ]
+
+
+def last_audit(wildcards):
+    """What `tokenmix audit` left, where it was called."""
+    path = f"{STUDY}/audit.json"
+    return [path] if Path(path).is_file() else []
 
 
 def shape(wildcards):

@@ -21,11 +21,12 @@ rule prepare_data:
     params:
         name=lookup("{prepared}/name", within=DATASETS),
         size=lookup("{prepared}/size", within=DATASETS),
+        padding=lookup("{prepared}/padding", within=DATASETS),
         folder=subpath(output.card, parent=True),
     message:
         "Preparing the images of {wildcards.prepared}"
     shell:
-        "PYTHONPATH=src python -m tokenmix data prepare {params.name:q} --size {params.size} --out {params.folder:q} > {log:q} 2>&1"
+        "PYTHONPATH=src python -m tokenmix data prepare {params.name:q} --size {params.size} --padding {params.padding} --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule prepare_weights:

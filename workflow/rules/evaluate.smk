@@ -2,7 +2,7 @@
 
 
 rule evaluate:
-    """Metrics of each run, means over seeds, paired differences between models, bootstrap intervals over cases."""
+    """Metrics of each run, means over seeds, paired differences with bootstrap intervals, confusion matrices."""
     input:
         predictions=predictions,
         attestations=attestations,
@@ -11,6 +11,7 @@ rule evaluate:
         runs=f"{STUDY}/metrics/{{table}}/{{dataset}}.csv",
         cells=f"{STUDY}/metrics/{{table}}/{{dataset}}.cells.csv",
         pairs=f"{STUDY}/metrics/{{table}}/{{dataset}}.pairs.csv",
+        confusion=f"{STUDY}/metrics/{{table}}/{{dataset}}.confusion.csv",
     log:
         f"logs/evaluate/{PLAN['study']}.{{table}}.{{dataset}}.log",
     wildcard_constraints:

@@ -9,6 +9,7 @@ rule values:
         profile=rules.profile.output,
         cards=list(CARDS.values()),
         attestations=ATTESTATIONS,
+        audit=last_audit,
     output:
         json=f"{STUDY}/paper/values.json",
         tex=f"{STUDY}/paper/values.tex",

@@ -6,6 +6,8 @@ rule table:
     input:
         metrics=metrics_behind,
         attestations=attestations_behind,
+        cards=cards_behind,
+        profile=profile_behind,
     output:
         tex=f"{STUDY}/paper/tables/{{table}}.tex",
         csv=report(
@@ -21,6 +23,7 @@ rule table:
         "../../envs/tokenmix.yaml"
     params:
         shape=shape,
+        remedies=json.dumps(PLAN["remedies"]),
         code=PLAN["code"]["tables"],
     message:
         "Writing table {wildcards.table}"

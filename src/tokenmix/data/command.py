@@ -9,7 +9,7 @@ import tokenmix
 from tokenmix.data.card import Facts
 from tokenmix.errors import UserError
 from tokenmix.study.checkpoints import load_checkpoints
-from tokenmix.study.datahash import data_identity
+from tokenmix.study.datahash import DataIdentity, data_identity
 from tokenmix.study.grammar import nearest
 from tokenmix.study.manifest import DatasetEntry, load_manifest
 
@@ -39,6 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
             help="never use the network (or set TOKENMIX_OFFLINE)",
         )
     weights.add_argument("--out", type=Path, help="folder of converted weights (default: weights in the data folder)")
+    prepare.add_argument(
+        "--padding", choices=("square", "width"), default="square", help="of an archive of folders, see config.yaml"
+    )
     prepare.add_argument("--out", type=Path, help="the prepared folder (default: NAME-SIZE.HASH in the data folder)")
     register.add_argument("directory", type=Path, help="the folder of images; it stays where it is")
     register.add_argument("--name", help="how studies shall call it (default: the folder's name)")
@@ -73,7 +76,7 @@ def _prepare(args: argparse.Namespace) -> None:
     if entry.sizes and args.size not in entry.sizes:
         offered = ", ".join(map(str, entry.sizes))
         raise UserError(f"{args.name} is not offered at {args.size} pixels; choose one of {offered}")
-    identity = data_identity(args.name, args.size, manifest, Path(tokenmix.__file__).parents[1])
+    identity = data_identity(args.name, args.size, manifest, Path(tokenmix.__file__).parents[1], args.padding)
     out = args.out or args.folder / identity.folder
     if re.fullmatch(rf"{args.name}-{args.size}\.[0-9a-f]{{8}}", out.name) and out.name != identity.folder:
         raise UserError(
@@ -86,7 +89,7 @@ def _prepare(args: argparse.Namespace) -> None:
         source = fetch(entry, args.size, args.folder / "downloads", args.mirror, args.offline)
     elif entry.path:
         source = Path(entry.path)
-    publish(entry.kind, source, _facts(args.name, args.size, entry, identity.hash), out)
+    publish(entry.kind, source, _facts(entry, identity), out)
     print(out)
 
 
@@ -113,14 +116,16 @@ def _entry(name: str, manifest: dict[str, DatasetEntry]) -> DatasetEntry:
     return manifest[name]
 
 
-def _facts(name: str, size: int, entry: DatasetEntry, data_hash: str) -> Facts:
-    file = entry.source(size)
+def _facts(entry: DatasetEntry, identity: DataIdentity) -> Facts:
+    file = entry.source(identity.size)
     source = {"path": entry.path, "sha256": entry.sha256} if entry.path else {}
     if file:
         source = file.model_dump(exclude_none=True)
+    if identity.padding != "square":
+        source["padding"] = identity.padding
     return Facts(
-        name=name,
-        size=size,
+        name=identity.name,
+        size=identity.size,
         title=entry.title,
         task=entry.task,
         classes=tuple(entry.classes),
@@ -129,7 +134,7 @@ def _facts(name: str, size: int, entry: DatasetEntry, data_hash: str) -> Facts:
         splits=entry.splits.model_dump(),
         licence=entry.licence,
         doi=entry.doi or None,
-        hash=data_hash,
+        hash=identity.hash,
         phantom=entry.kind == "phantom",
         carve=entry.carve.model_dump() if entry.carve else None,
         source=source,

@@ -32,9 +32,12 @@ def is_grey(image: Image.Image) -> bool:
     return image.mode in GREY_MODES
 
 
-def square_pixels(data: bytes, size: int, channels: int) -> tuple[np.ndarray, bool]:
-    """Decode, pad to a square with zeros, resize (bilinear with antialiasing).
+def square_pixels(data: bytes, size: int, channels: int, padding: str = "square") -> tuple[np.ndarray, bool]:
+    """Decode, pad with zeros, resize (bilinear with antialiasing).
 
+    padding: `square` on both sides of the shorter axis, so that nothing is distorted; `width` is a mistake of the
+    published study (Keuth et al., arXiv 2510.05971, public code), whose amounts for width and height are taken as
+    those for left and right: a tall image is padded on its left only, a wide one becomes wider still.
     Returns uint8 `(size, size, channels)`, and whether the file was grey. Transparent parts become black.
     Raises BrokenImage.
     """
@@ -49,9 +52,11 @@ def square_pixels(data: bytes, size: int, channels: int) -> tuple[np.ndarray, bo
         raise BrokenImage(f"cannot be decoded ({error})") from error
     side = max(image.size)
     if image.size != (side, side):
-        square = Image.new(image.mode, (side, side))
-        square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
-        image = square
+        across, down = (side - image.width) // 2, (side - image.height) // 2
+        shape = (side, side) if padding == "square" else (image.width + across + down, image.height)
+        padded = Image.new(image.mode, shape)
+        padded.paste(image, (across, down if padding == "square" else 0))
+        image = padded
     pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
     return pixels.reshape(size, size, channels), grey
 

@@ -17,10 +17,11 @@ from tokenmix.errors import UserError
 def prepare(source: Path | None, facts: Facts, into: Path) -> None:
     """Write arrays and card of the image folder `source` into the folder `into`.
 
-    Images are padded to a square with zeros, then resized (bilinear with antialiasing), to RGB or grey as
-    `facts.channels` says. Without a test folder val becomes the test split, and the validation split is
-    carved out of train (`facts.carve`). Where `facts.source` has a `sha256` of its own, the images must be
-    those it was computed from. Raises UserError for broken images, empty classes and changed folders.
+    Images are padded to a square with zeros (or as `facts.source` says under `padding`), then resized (bilinear
+    with antialiasing), to RGB or grey as `facts.channels` says. Without a test folder val becomes the test split,
+    and the validation split is carved out of train (`facts.carve`). Where `facts.source` has a `sha256` of its
+    own, the images must be those it was computed from. Raises UserError for broken images, empty classes and
+    changed folders.
     """
     assert source is not None
     if not source.is_dir():
@@ -82,7 +83,8 @@ class _Reader:
         data = (self.root / path).read_bytes()
         self.checksums.append((path, hashlib.sha256(data).hexdigest()))
         try:
-            pixels, grey = square_pixels(data, self.facts.size, self.facts.channels)
+            padding = self.facts.source.get("padding", "square")
+            pixels, grey = square_pixels(data, self.facts.size, self.facts.channels, padding)
         except BrokenImage as error:
             self.broken.append(f"{path}: {error}")
             return np.zeros(self.facts.image_shape, dtype=np.uint8)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from tokenmix.evaluation.cells import CELL_COLUMNS, PAIR_COLUMNS, RUN_COLUMNS, evaluate
+from tokenmix.evaluation.confusion import CONFUSION_COLUMNS, confusion
 from tokenmix.evaluation.predictions import load_runs
 from tokenmix.evaluation.rows import as_csv
 from tokenmix.files import read_json, write_atomic
@@ -14,11 +15,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", type=Path, required=True, metavar="INDEX", help="study index, in the plan folder")
     parser.add_argument("--dataset", required=True, metavar="KEY", help="data set and size, such as breastmnist-28")
     parser.add_argument("--table", metavar="NAME", help="only the runs of this table (default: every run)")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder of the three CSV files")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder of the four CSV files")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write KEY.csv (runs), KEY.cells.csv (means over seeds) and KEY.pairs.csv (differences of cells)."""
+    """Write KEY.csv (runs), .cells.csv (means over seeds), .pairs.csv (differences of cells) and .confusion.csv."""
     settings = read_json(args.plan)["evaluation"]
     data = load_runs(args.plan, args.dataset, args.table)
     runs, cells, pairs = evaluate(
@@ -27,4 +28,5 @@ def run(args: argparse.Namespace) -> None:
     write_atomic(args.out / f"{args.dataset}.csv", as_csv(RUN_COLUMNS, runs))
     write_atomic(args.out / f"{args.dataset}.cells.csv", as_csv(CELL_COLUMNS, cells))
     write_atomic(args.out / f"{args.dataset}.pairs.csv", as_csv(PAIR_COLUMNS, pairs))
+    write_atomic(args.out / f"{args.dataset}.confusion.csv", as_csv(CONFUSION_COLUMNS, confusion(data)))
     print(f"{args.dataset}: {len(data.runs)} runs, {data.cases} test cases, {settings['bootstrap']} resamples")

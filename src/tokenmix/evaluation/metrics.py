@@ -72,6 +72,11 @@ class Scorer:
             values["kappa"] = _quadratic_kappa(sums[:, -1], true, predicted, total)
         return values
 
+    def confusion(self) -> np.ndarray:
+        """Cases (K, K) by true (row) and predicted class (column), for tasks whose classes exclude each other."""
+        truth, predicted = (self._counted[:, i * self.classes : (i + 1) * self.classes] for i in (1, 2))
+        return (truth.T @ predicted).astype(np.int64)
+
 
 def mean_over(values: np.ndarray, present: np.ndarray) -> np.ndarray:
     """Mean (B,) of `values` (B, K) over the entries `present` (B, K); NaN where there is none."""

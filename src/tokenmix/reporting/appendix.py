@@ -144,7 +144,7 @@ def _profile_row(anchor: str, model: str, columns: Sequence[str], registry: Regi
 
 
 def _datasets(study: Study) -> Iterator[str]:
-    yield _section("Data sets", r"Made by rule \tmxname{prepare}; the facts are those of the data cards.")
+    yield _section("Data sets", r"Made by rule \tmxname{prepare\_data}; the facts are those of the data cards.")
     rows = []
     for name, card in study.cards.items():
         entry = study.datasets[name]

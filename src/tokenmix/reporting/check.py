@@ -8,33 +8,24 @@ from tokenmix.reporting.claims_check import claim_problems
 from tokenmix.reporting.figures import FIGURES
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.latex_log import Problem
+from tokenmix.reporting.numbers import number_problems
 from tokenmix.reporting.registry import Registry, nearest
-
-#: a comment that allows a typed number on its line, and must say where it is from
-ALLOWED = re.compile(r"(?<!\\)%\s*number:\s*\S")
 
 _COMMENT = re.compile(r"(?<!\\)%.*")
 _VALUE = re.compile(r"\\val(?P<kind>|std|range)\s*\{(?P<key>[^{}]*)\}")
 _GENERATED = re.compile(r"\\study(?P<kind>table|figure)\s*\{(?P<name>[^{}]*)\}")
 _FILE = re.compile(r"\\(?P<kind>input|include|includegraphics|bibliography)\s*(?:\[[^\]]*\])?\{(?P<name>[^{}]*)\}")
-#: arguments whose digits are no numbers of the text, and lengths
-_NO_TEXT = re.compile(
-    r"\\(?:cite\w*|(?:eq|auto|page|name)?ref|label|url|href|val\w*|claim|study\w*|input|include\w*|bibliography\w*|vspace|hspace)"
-    r"\*?\s*(?:\[[^\]]*\])*\{[^{}]*\}"
-    r"|-?\d*\.?\d+\s*(?:em|ex|pt|mm|cm|in|\\(?:line|text|column|base)\w+)"
-)
-_NUMBER = re.compile(r"(?<![\w.])\d*\.\d+|(?<![\w.])\d+(?:\\[,;]|~|\s|\$)*\\%")
 _SUFFIXES = {"input": ".tex", "include": ".tex", "bibliography": ".bib", "includegraphics": ".pdf"}
 
 
 def manuscript_problems(source: Path, generated: Path, study: Study, registry: Registry) -> list[Problem]:
     """All that is wrong in the `.tex` files below `source`; generated files lie in `generated`."""
-    found = claim_problems(source)
+    found = [*number_problems(source), *claim_problems(source)]
     for path in sorted(source.rglob("*.tex")):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             for text in _line_problems(line, source, generated, study, registry):
                 found.append(Problem(str(path), number, text))
-    return found
+    return sorted(found, key=lambda problem: (problem.file, problem.line or 0))
 
 
 def _line_problems(line: str, source: Path, generated: Path, study: Study, registry: Registry) -> Iterator[str]:
@@ -62,10 +53,3 @@ def _line_problems(line: str, source: Path, generated: Path, study: Study, regis
             relative = Path(name.strip() if Path(name).suffix else name.strip() + _SUFFIXES[match["kind"]])
             if "#" not in name and not any((folder / relative).is_file() for folder in (source, generated)):
                 yield f"{relative} is neither in {source} nor in {generated}"
-    if not ALLOWED.search(line):
-        for match in _NUMBER.finditer(_NO_TEXT.sub(" ", text)):
-            yield (
-                f"the number {match.group().strip()} is typed; results come from the registry by "
-                f"\\val{{KEY}}, and a number "
-                "that is no result of ours carries a comment on its line: % number: where it comes from"
-            )

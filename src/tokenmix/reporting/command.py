@@ -1,7 +1,7 @@
 """`tokenmix report`: values, tables, figures, the appendix of runs, checks of the manuscript, the PDF."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tokenmix.errors import UserError
@@ -17,7 +17,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         product = products.add_parser(name, help=help_text, description=help_text)
         if name in ("table", "figure"):
             product.add_argument("name", metavar="NAME", help=f"which {name}")
-        product.add_argument("--plan", type=Path, required=True, metavar="INDEX", help="study index in the plan folder")
+        wanted = "study index in the plan folder" + ("; without it, typed numbers only" if name == "check" else "")
+        product.add_argument("--plan", type=Path, required=name != "check", metavar="INDEX", help=wanted)
         if name in ("check", "claims", "pdf", "reported"):
             product.add_argument(
                 "--source",
@@ -31,7 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Make one product; all go to `<results>/<study>/paper`, the PDF beside it."""
-    args.make(Study.open(args.plan), args)
+    if args.plan is None:
+        _check_numbers(args.source)
+    else:
+        args.make(Study.open(args.plan), args)
 
 
 # Each product imports its own module, so that a table's job does not load what figures need.
@@ -87,10 +91,21 @@ def _check(study: Study, args: argparse.Namespace) -> None:
     from tokenmix.reporting import check, claims_check
 
     found = check.manuscript_problems(args.source, study.paper, study, _registry(study))
-    if found:
-        raise UserError("the manuscript needs mending:\n" + "\n".join(f"  {problem}" for problem in found))
+    _refuse(found)
     done = f"{args.source}: all values, claims and generated files are there, no number is typed"
     print(*claims_check.unused_claims(args.source), done, sep="\n")
+
+
+def _check_numbers(source: Path) -> None:
+    from tokenmix.reporting import numbers
+
+    _refuse(numbers.number_problems(source))
+    print(f"{source}: no number is typed")
+
+
+def _refuse(found: Sequence[object]) -> None:
+    if found:
+        raise UserError("the manuscript needs mending:\n" + "\n".join(f"  {problem}" for problem in found))
 
 
 def _pdf(study: Study, args: argparse.Namespace) -> None:
@@ -109,7 +124,10 @@ PRODUCTS: dict[str, tuple[Callable[[Study, argparse.Namespace], None], str]] = {
     "values": (_values, "the registry of values, and the sentences of findings"),
     "table": (_table, "one table of results, or `datasets`"),
     "reported": (_reported, "the published values beside the study's own cells: CSV and LaTeX"),
-    "figure": (_figure, "one figure: mac_mixers, mac_sizes, curves, scores, ranks or reported"),
+    "figure": (
+        _figure,
+        "one figure: mac_mixers, mac_sizes, curves, scores, confusion, kernels, uplift, ranks or reported",
+    ),
     "runs": (_runs, "the appendix of cells, runs and values"),
     "claims": (_claims, "the verdicts on the claims of the manuscript, for the text and the appendix"),
     "judge": (_judge, "fail where a claim of the manuscript fails, unless the study allows it"),

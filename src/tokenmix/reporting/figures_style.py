@@ -1,6 +1,7 @@
 """One look for all figures: sized to the text, readable in grey, the same bytes at every build."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,33 @@ def look(model_or_mixer: str) -> dict[str, Any]:
         # costs exactly what depthwise convolution does: an open ring shows around its diamond
         style |= {"markerfacecolor": "none", "markersize": 6}
     return style
+
+
+def grid(panels: int, height: float, *, columns: int = 3, share_y: bool = False) -> tuple[Any, list[Any]]:
+    """A figure with up to `columns` panels a row, each `height` inches high, and its axes; spare places stay empty."""
+    columns = min(panels, columns)
+    rows = -(-panels // columns)
+    figure = start()(figsize=(TEXT_WIDTH, height * rows + 0.45))
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=share_y).ravel().tolist()
+    for axis in axes[panels:]:
+        axis.set_axis_off()
+    return figure, axes
+
+
+def legend_below(figure: "Figure", handles: Mapping[str, Any]) -> None:
+    """A legend by label below all panels, in as many columns as the longest label leaves room for."""
+    longest = max(map(len, handles), default=0)
+    columns = max(1, min(5, len(handles), int(TEXT_WIDTH / (0.4 + 0.053 * longest))))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)
+
+
+def nothing(reason: str) -> "Figure":
+    """A figure that says why there is nothing to draw."""
+    figure = start()(figsize=(TEXT_WIDTH, 0.6))
+    axis = figure.subplots()
+    axis.set_axis_off()
+    axis.text(0.5, 0.5, reason, ha="center", va="center")
+    return figure
 
 
 def plain_log_axis(axis: Any) -> None:

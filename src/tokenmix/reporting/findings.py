@@ -4,6 +4,7 @@ Keys are findings of one table on one data set: best/METRIC/DATASET/TABLE. Witho
 that of the first table with the data set.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from tokenmix.reporting import formats
@@ -38,38 +39,41 @@ def _values(study: Study, table: Table, dataset: str, metric: str, ranking: Rank
     scope = f"{models}, {metric_name(metric)}"
     line = "finding:" + key(table.name, dataset)
     config = study.line(f"tables.{table.name}")
+    files = tuple(f"metrics/{table.name}/{dataset}.{kind}.csv" for kind in ("cells", "pairs"))
     cases = ranking.cells[0].cases if ranking.cells else None
 
-    def value(raw: Any, text: str, how: str) -> Value:
-        return Value(raw, text, line, f"{how} {scope}", "values", n=cases, runs=runs, config=config)
+    def value(raw: Any, form: Callable[[Any], str] | str, how: str) -> Value:
+        text, format = (form, "text") if isinstance(form, str) else (form(raw), form.__name__)
+        provenance = {"n": cases, "runs": runs, "config": config, "format": format, "files": files}
+        return Value(raw, text, line, f"{how} {scope}", "values", **provenance)  # type: ignore[arg-type]
 
     compared, diverged = len(ranking.cells), len(ranking.diverged)
     values = {
-        "compared": value(compared, formats.count(compared), "number"),
-        "diverged": value(diverged, formats.count(diverged), "number of models beside them with a diverged run;"),
+        "compared": value(compared, formats.count, "number"),
+        "diverged": value(diverged, formats.count, "number of models beside them with a diverged run;"),
     }
     best = ranking.best
     if best is None:
         return values
     values["best"] = value(best.model, row_text(*best.row), "highest mean")
-    values["best_value"] = value(best.mean, formats.score(best.mean), "value of the highest mean")
-    values["spread"] = value(ranking.spread, formats.score(ranking.spread), "highest minus lowest mean")
+    values["best_value"] = value(best.mean, formats.score, "value of the highest mean")
+    values["spread"] = value(ranking.spread, formats.score, "highest minus lowest mean")
     values["ties"] = value(
         len(ranking.ties),
-        formats.count(len(ranking.ties)),
+        formats.count,
         f"models not significantly worse than the best ({study.test}),",
     )
     if ranking.seed_noise is not None:
         values["seed_noise"] = value(
             ranking.seed_noise,
-            formats.score(ranking.seed_noise),
+            formats.score,
             "root mean square of the standard deviations over seeds",
         )
     for reference in _unmixed(table):
         cell = study.cells_of(table).get((dataset, *reference, metric))
         if cell and not cell.diverged and is_number(cell.mean) and cell is not best:
             gap = best.mean - cell.mean
-            values["gain"] = value(gap, formats.score(gap), "highest mean minus the mean of identity")
+            values["gain"] = value(gap, formats.score, "highest mean minus the mean of identity")
     return values
 
 

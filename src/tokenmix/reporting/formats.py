@@ -27,6 +27,11 @@ def quantity(value: float) -> str:
     return f"{value:.0f}"
 
 
+def difference(value: float) -> str:
+    """A large difference with three digits, a prefix and its sign: +12.5 k."""
+    return ("−" if value < 0 else "+") + quantity(abs(value))
+
+
 def hours(seconds: float) -> str:
     """A duration in the unit that reads best."""
     for factor, unit in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
@@ -35,9 +40,19 @@ def hours(seconds: float) -> str:
     return f"{seconds:.0f}\u202fseconds"
 
 
+def energy(kilowatt_hours: float) -> str:
+    """What a study drew."""
+    return f"{kilowatt_hours:.2f}\u202fkWh"
+
+
 def percent(fraction: float) -> str:
     """A level such as 0.95 as 95 %."""
     return f"{100 * fraction:g}\u202f%"
+
+
+def change(value: float) -> str:
+    """A relative change in percent, with its sign."""
+    return f"{value:+.1f}\u202f%".replace("-", "−")
 
 
 def setting(value: object) -> str:

@@ -141,8 +141,16 @@ class Study:
                 entry.get("init", "scratch"),
                 tuple((model, init) for model, init in entry["rows"]),
                 tuple(entry.get("baselines") or ()),
+                entry.get("layout", "models"),
             )
         return tables
+
+    @property
+    def first_table(self) -> Table:
+        """The table that figures of one table show; raises UserError where the study has none."""
+        if not self.tables:
+            raise UserError(f"{self.path} holds no table; the figure needs one; add it to `tables` in the config")
+        return next(iter(self.tables.values()))
 
     def cells_of(self, table: Table) -> dict[CellKey, Cell]:
         """The cells of one table, in the order of its files."""

@@ -1,12 +1,13 @@
 """Footnotes of a table, written from what its runs say about themselves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tokenmix.files import read_json
+from tokenmix.reporting.formats import setting
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import enumerate_words, model_name
-from tokenmix.reporting.records import Row, Table
+from tokenmix.reporting.records import Cell, Row, Table
 from tokenmix.reporting.tex import escape
 
 DIVERGED = "\\textsuperscript{\\textdagger}"
@@ -20,6 +21,8 @@ class Notes:
         self.study = study
         self.table = table
         self._used: dict[str, str] = {}
+        #: mark of a remedy -> what it did -> on which data sets
+        self._remedied: dict[str, dict[str, list[str]]] = {}
         self._runs = [run for dataset in table.datasets for run in study.runs_of(table, dataset)]
 
     def missing(self) -> str:
@@ -40,13 +43,12 @@ class Notes:
             )
         if self.study.twin(dataset, row, self.table.rows):
             marks.append(self._use(SAME, self._same_functions()))
-        for mark in filter(None, cell.mark.split(";") if cell else []):
-            marks.append(self._use(f"\\textsuperscript{{{escape(mark)}}}", self._remedy(mark)))
+        marks += self._remedies(dataset, cell) if cell else []
         return "".join(marks)
 
     def tex(self) -> str:
         """The notes below the table, or nothing."""
-        notes = [*self._used.values(), *self._whole_maps(), *self._differences()]
+        notes = [*self._used.values(), *self._remedy_notes(), *self._whole_maps(), *self._differences()]
         if not notes:
             return ""
         return (
@@ -59,19 +61,34 @@ class Notes:
         self._used.setdefault(mark, f"{mark}{meaning}")
         return mark
 
-    def _remedy(self, mark: str) -> str:
-        """What the ladder of remedies did in the runs with this mark."""
-        if note := self.study.index["remedies"].get(mark):
-            return escape(f"repeated after a divergence: {note}").rstrip(".") + "."
-        for run in self._runs:
-            plan = self.study.results / "plan" / f"{run}.json"
-            rungs: list[dict[str, Any]] = read_json(plan).get("rungs", []) if plan.is_file() else []
-            for rung in (rung for rung in rungs if rung.get("mark") == mark):
-                changed = [
-                    f"{name.replace('_', ' ')} {value}" for name, value in sorted(rung.items()) if name != "mark"
-                ]
-                return escape(f"repeated with {enumerate_words(changed)} after a divergence.")
-        return "repeated with other settings after a divergence."
+    def _remedies(self, dataset: str, cell: Cell) -> list[str]:
+        """The marks of the remedies that the runs of a cell ended with, in the order of the ladder."""
+        ends = {int(self.study.run(run)["rungs"][-1]["rung"]): run for run in cell.runs}
+        marks = []
+        for number, run in sorted(ends.items()):
+            if number == 0:
+                continue  # the first attempt
+            # the config may have renamed a mark since the run was trained; the plan tells
+            rung = dict(read_json(self.study.results / "plan" / f"{run}.json")["rungs"][number])
+            mark = rung.pop("mark")
+            meaning = self.study.index["remedies"].get(mark, "").rstrip(".") or _changes(rung)
+            titles = self._remedied.setdefault(mark, {}).setdefault(meaning, [])
+            if dataset not in titles:
+                titles.append(dataset)
+            marks.append(_superscript(mark))
+        return list(dict.fromkeys(marks))
+
+    def _remedy_notes(self) -> Iterator[str]:
+        """What each mark of a remedy means; where it means several things, on which data sets each."""
+        for mark, meanings in self._remedied.items():
+            texts = []
+            for meaning, datasets in meanings.items():
+                titles = enumerate_words([self.study.title(dataset) for dataset in datasets])
+                texts.append(meaning + (f" ({titles})" if len(meanings) > 1 else ""))
+            yield (
+                f"{_superscript(mark)}after a divergence, in at least one seed, trained anew from the start with other "
+                f"settings: {escape('; '.join(texts))}."
+            )
 
     def _same_functions(self) -> str:
         """Which models compute the same function, so that they are not ranked against each other."""
@@ -126,6 +143,15 @@ class Notes:
             if len(files) > 1:
                 notes.append(f"Runs differ in the file of {escape(checkpoint)}: {enumerate_words(files)}.")
         return notes
+
+
+def _changes(rung: Mapping[str, Any]) -> str:
+    """The settings that a rung changed."""
+    return enumerate_words([f"{name.replace('_', ' ')} {setting(value)}" for name, value in sorted(rung.items())])
+
+
+def _superscript(mark: str) -> str:
+    return f"\\textsuperscript{{{escape(mark)}}}"
 
 
 def _distinct(runs: list[dict[str, Any]], of: Callable[[dict[str, Any]], Any]) -> list[str]:

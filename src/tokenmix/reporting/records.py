@@ -54,6 +54,7 @@ class Table:
     init: str
     rows: tuple[Row, ...]
     baselines: tuple[str, ...] = ()
+    layout: str = "models"
 
 
 def cell_of_row(row: dict[str, str]) -> tuple[CellKey, Cell]:

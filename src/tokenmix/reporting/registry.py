@@ -15,8 +15,10 @@ from tokenmix.reporting.tex import escape
 class Value:
     """One value of the paper: the raw value, the text that is printed, and where it comes from.
 
-    `line` names the line of the appendix that the printed value links to; `runs` are the trainings behind it;
-    `config` is the place in the config that asked for it.
+    `line` names the line of the appendix that the printed value links to; `format` how `text` was made of `value`
+    (a function of `formats`, or `text` where it is words already); `rule` the rule of the workflow that computed it,
+    from `files` (relative to the folder of the study's results, or a data card); `runs` are the trainings behind it,
+    empty where it is about all of the study or about none; `config` is the place in the config that asked for it.
     """
 
     value: Any
@@ -28,12 +30,15 @@ class Value:
     n: int | None = None
     runs: tuple[str, ...] = ()
     config: str = ""
+    format: str = "text"
+    files: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, entry: Mapping[str, Any]) -> "Value":
         """A value from its JSON; raises KeyError or TypeError where that is none."""
-        value = cls(**{**entry, "runs": tuple(entry["runs"])})
-        texts = (value.text, value.line, value.how, value.rule, value.unit, value.config, *value.runs)
+        value = cls(**{**entry, "runs": tuple(entry["runs"]), "files": tuple(entry["files"])})
+        named = (value.text, value.line, value.how, value.rule, value.unit, value.config, value.format)
+        texts = (*named, *value.runs, *value.files)
         if not all(isinstance(text, str) for text in texts) or not isinstance(value.n, int | None):
             raise TypeError("a field has the wrong type")
         return value
@@ -48,11 +53,15 @@ class Registry:
     @classmethod
     def read(cls, path: Path) -> "Registry":
         """The registry that `write` wrote (`values.json`); raises UserError where it is none."""
+        return cls.parse(read_json(path), str(path))
+
+    @classmethod
+    def parse(cls, content: Any, name: str) -> "Registry":
+        """The registry from the content of a values.json, called `name` in messages."""
         try:
-            entries = {key: Value.read(entry) for key, entry in read_json(path).items()}
+            return cls({key: Value.read(entry) for key, entry in content.items()})
         except (AttributeError, KeyError, TypeError) as error:
-            raise UserError(f"{path} holds no values ({error}); delete it so that it is made again") from error
-        return cls(entries)
+            raise UserError(f"{name} holds no values ({error}); delete it so that it is made again") from error
 
     def add(self, key: str, value: Value) -> None:
         """Add a value; a key that exists already is a mistake in the program (KeyError)."""
@@ -72,7 +81,10 @@ class Registry:
 
     def as_json(self) -> dict[str, dict[str, Any]]:
         """The content of `values.json`."""
-        return {key: {**asdict(value), "runs": list(value.runs)} for key, value in self.values.items()}
+        return {
+            key: {**asdict(value), "runs": list(value.runs), "files": list(value.files)}
+            for key, value in self.values.items()
+        }
 
     def as_tex(self, *, phantoms: bool) -> str:
         r"""The content of `values.tex`: one \tmxvalue line a key, and whether the images are phantoms."""

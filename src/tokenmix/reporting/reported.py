@@ -195,7 +195,9 @@ def add_reported(registry: Registry, study: Study) -> None:
     level = formats.percent(study.level)
 
     def add(name: str, value: Any, text: str, how: str) -> None:
-        registry.add(f"reported/{name}", Value(value, text, f"value:reported/{name}", how, "reported"))
+        line, format = f"value:reported/{name}", "percent" if name == "share" else "count"
+        files = ("paper/tables/reported.csv", "paper/tables/reported_noise.csv")
+        registry.add(f"reported/{name}", Value(value, text, line, how, "table_of_reported", format=format, files=files))
 
     add("compared", len(compared), formats.count(len(compared)), "published values for which the study has a cell")
     add("alike", len(alike), formats.count(len(alike)), "of these, finished cells with images of the published size")

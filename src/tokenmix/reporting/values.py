@@ -1,19 +1,22 @@
 """Every value of a study: cells, data sets, profile, protocol, findings."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from tokenmix.files import pretty_json, write_atomic
-from tokenmix.reporting import formats
+from tokenmix.reporting import audited, formats
 from tokenmix.reporting.findings import add_findings, findings_tex, summary_tex
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import enumerate_words, metric_name
+from tokenmix.reporting.profile_values import add_profile
 from tokenmix.reporting.records import Cell
 from tokenmix.reporting.registry import Registry, Value
 from tokenmix.reporting.reported import add_reported
+from tokenmix.reporting.screening import add_verdicts
 from tokenmix.reporting.tex import key
+from tokenmix.reporting.uplift import add_uplifts
 
 
 def build(study: Study) -> Registry:
@@ -23,9 +26,11 @@ def build(study: Study) -> Registry:
     _add_settings(registry, study)
     _add_datasets(registry, study)
     _add_cells(registry, study)
-    _add_profile(registry, study)
+    add_profile(registry, study)
     add_findings(registry, study)
     add_reported(registry, study)
+    add_uplifts(registry, study)
+    add_verdicts(registry, study)
     return registry
 
 
@@ -64,85 +69,56 @@ def _add_study(registry: Registry, study: Study) -> None:
     torch = sorted({str(run.get("libraries", {}).get("torch", "unknown")) for run in runs.values()})
     titles = [study.title(name) for name in study.datasets]
 
-    def add(name: str, value: Any, text: str, how: str, unit: str = "", config: str = "") -> None:
+    def add(
+        name: str,
+        value: Any,
+        form: Callable[[Any], str],
+        how: str,
+        unit: str = "",
+        config: str = "",
+        text: str | None = None,
+    ) -> None:
+        shown = form(value) if text is None else text
+        line, at = f"value:study/{name}", study.line(config) if config else ""
+        format = "text" if form is str else form.__name__
         registry.add(
             f"study/{name}",
-            Value(
-                value,
-                text,
-                f"value:study/{name}",
-                how,
-                "values",
-                unit=unit,
-                n=len(runs),
-                config=study.line(config),
-            ),
+            Value(value, shown, line, how, "values", unit=unit, n=len(runs), config=at, format=format),
         )
 
-    add("name", study.name, study.name, "name in the config", config="study")
-    add(
-        "title",
-        study.index.get("title") or study.name,
-        study.index.get("title") or study.name,
-        "title in the config",
-        config="title",
-    )
-    add("runs", len(runs), formats.count(len(runs)), "trainings in the plan")
-    add("cells", len(groups), formats.count(len(groups)), "combinations of data set, model and initialisation")
-    add("seeds", len(seeds), formats.count(len(seeds)), "different seeds in the plan", config="seeds")
-    add("models", len(models), formats.count(len(models)), "different models in the plan")
-    add(
-        "datasets",
-        len(study.datasets),
-        formats.count(len(study.datasets)),
-        "data sets in the plan",
-        config="datasets",
-    )
-    add("dataset_names", titles, enumerate_words(titles), "titles in the data cards", config="datasets")
-    add("diverged", diverged, formats.count(diverged), "runs whose status is diverged")
-    add("test_cases", cases, formats.count(cases), "cases of all test splits together")
-    add(
-        "train_hours",
-        seconds / 3600,
-        formats.hours(seconds),
-        "sum over runs of the time their jobs took",
-        unit="h",
-    )
+    title = study.index.get("title") or study.name
+    add("name", study.name, str, "name in the config", config="study")
+    add("title", title, str, "title in the config", config="title")
+    add("runs", len(runs), formats.count, "trainings in the plan", config="tables")
+    add("cells", len(groups), formats.count, "combinations of data set, model and initialisation", config="tables")
+    add("seeds", len(seeds), formats.count, "different seeds in the plan", config="seeds")
+    add("models", len(models), formats.count, "different models in the plan", config="tables")
+    add("datasets", len(study.datasets), formats.count, "data sets in the plan", config="datasets")
+    add("dataset_names", titles, enumerate_words, "titles in the data cards", config="datasets")
+    add("diverged", diverged, formats.count, "runs whose status is diverged")
+    add("test_cases", cases, formats.count, "cases of all test splits together", config="datasets")
+    how = "sum over runs of the time their jobs took"
+    add("train_hours", seconds / 3600, formats.hours, how, unit="h", text=formats.hours(seconds))
     on_gpu = [run["execution"] for run in runs.values() if not str(run["execution"].get("device")).startswith("CPU")]
     if on_gpu:
         busy = sum(float(execution.get("seconds") or 0) for execution in on_gpu)
-        add("gpu_hours", busy / 3600, formats.hours(busy), "the same over runs on GPUs, of which several may share one")
+        how = "the same over runs on GPUs, of which several may share one"
+        add("gpu_hours", busy / 3600, formats.hours, how, unit="h", text=formats.hours(busy))
     if (joules := study.energy()) is not None:
-        text = f"{joules / 3.6e6:.2f}\u202fkWh"
-        add("energy", joules / 3.6e6, text, "what the devices drew while runs trained, where they tell", unit="kWh")
-    add(
-        "computed",
-        newest["execution"].get("ended", ""),
-        formats.date(str(newest["execution"].get("ended", ""))),
-        "day on which the newest run ended",
-    )
-    add(
-        "commit",
-        newest.get("git", {}).get("commit") or "",
-        formats.commit(newest.get("git", {})),
-        "commit of the code that computed the newest run",
-    )
-    add("devices", devices, enumerate_words(devices), "devices the runs report")
-    add("torch", torch, enumerate_words(torch), "versions of PyTorch the runs report")
-    add(
-        "bootstrap",
-        evaluation.get("bootstrap", 0),
-        formats.count(int(evaluation.get("bootstrap", 0))),
-        "resamples of the test cases",
-        config="evaluation.bootstrap",
-    )
-    add(
-        "level",
-        study.level,
-        formats.percent(study.level),
-        "level of the intervals",
-        config="evaluation.level",
-    )
+        how = "what the devices drew while runs trained, where they tell"
+        add("energy", joules / 3.6e6, formats.energy, how, unit="kWh")
+    add("computed", str(newest["execution"].get("ended", "")), formats.date, "day on which the newest run ended")
+    git = newest.get("git", {})
+    how = "commit of the code that computed the newest run"
+    add("commit", git.get("commit") or "", formats.commit, how, text=formats.commit(git))
+    audit = audited.outcome(study)
+    how = "cells that an audit trained again from nothing, each with one seed, and found the same"
+    add("audit", audit[0] if audit else None, str, how, text=audited.words(audit))
+    add("devices", devices, enumerate_words, "devices the runs report")
+    add("torch", torch, enumerate_words, "versions of PyTorch the runs report")
+    resamples = int(evaluation.get("bootstrap", 0))
+    add("bootstrap", resamples, formats.count, "resamples of the test cases", config="evaluation.bootstrap")
+    add("level", study.level, formats.percent, "level of the intervals", config="evaluation.level")
 
 
 def _add_settings(registry: Registry, study: Study) -> None:
@@ -158,7 +134,8 @@ def _add_settings(registry: Registry, study: Study) -> None:
             how = f"{section}.{field} of all runs' specs"
             raw = values if len(values) > 1 else values[0]
             at = key(name, field)
-            registry.add(at, Value(raw, _settings(values), f"value:{at}", how, "values", config=line))
+            value = Value(raw, _settings(values), f"value:{at}", how, "values", config=line, format="setting")
+            registry.add(at, value)
 
 
 def _settings(values: list[Any]) -> str:
@@ -170,36 +147,29 @@ def _settings(values: list[Any]) -> str:
 
 def _add_datasets(registry: Registry, study: Study) -> None:
     for name, card in study.cards.items():
-        facts: Iterable[tuple[str, Any, str]] = [
-            ("title", study.title(name), study.title(name)),
-            *((split, card["n"][split], formats.count(card["n"][split])) for split in ("train", "val", "test")),
-            ("classes", len(card["classes"]), formats.count(len(card["classes"]))),
-            ("channels", card["channels"], formats.count(card["channels"])),
-            ("size", card["size"], formats.count(card["size"])),
-            ("licence", card.get("licence") or "", card.get("licence") or "not stated"),
+        words = {"title": study.title(name), "licence": card.get("licence") or "not stated"}
+        numbers = {split: card["n"][split] for split in ("train", "val", "test")}
+        numbers |= {"classes": len(card["classes"]), "channels": card["channels"], "size": card["size"]}
+        facts: Iterable[tuple[str, Any, str, str]] = [
+            *((field, text, text, "text") for field, text in words.items()),
+            *((field, number, formats.count(number), "count") for field, number in numbers.items()),
         ]
-        for field, value, text in facts:
-            registry.add(
-                key("data", name, field),
-                Value(
-                    value,
-                    text,
-                    f"data:{key(name)}",
-                    f"{field} in the data card",
-                    "prepare",
-                    config=study.line(f"datasets.{study.datasets[name].get('name', name)}"),
-                ),
-            )
+        config = study.line(f"datasets.{study.datasets[name].get('name', name)}")
+        files = (f"{study.datasets[name]['folder']}/card.json",)
+        for field, value, text, format in facts:
+            at, how = key("data", name, field), f"{field} in the data card"
+            line = f"data:{key(name)}"
+            registry.add(at, Value(value, text, line, how, "prepare_data", config=config, format=format, files=files))
 
 
 def _add_cells(registry: Registry, study: Study) -> None:
-    configs = {
-        (dataset, *row): study.line(f"tables.{name}")
-        for name, table in study.tables.items()
-        for dataset in table.datasets
-        for row in table.rows
-    }
+    tables: dict[tuple[str, str, str], str] = {}
+    for name, table in study.tables.items():
+        for dataset, model, init, _ in study.cells_of(table):
+            tables.setdefault((dataset, model, init), name)
     for (dataset, model, init), cells in study.cell_groups():
+        table_name = tables[dataset, model, init]
+        files = (f"metrics/{table_name}/{dataset}.cells.csv",)
         line = "cell:" + key(dataset, model, init)
         for cell in cells:
             for suffix, value, how in _statistics(cell, study):
@@ -216,7 +186,9 @@ def _add_cells(registry: Registry, study: Study) -> None:
                         "evaluate",
                         n=cell.cases,
                         runs=cell.runs,
-                        config=configs.get((dataset, model, init), ""),
+                        config=study.line(f"tables.{table_name}"),
+                        format="score",
+                        files=files,
                     ),
                 )
 
@@ -233,21 +205,3 @@ def _statistics(cell: Cell, study: Study) -> list[tuple[str, float, str]]:
         ("low", cell.low, f"lower end: {interval}"),
         ("high", cell.high, f"upper end: {interval}"),
     ]
-
-
-def _add_profile(registry: Registry, study: Study) -> None:
-    for row in study.profile("models"):
-        at, line = key(row["model"], row["dataset"]), "profile:" + key(row["model"])
-        parameters, macs = int(float(row["parameters"])), int(float(row["macs"]))
-        how = "trainable parameters with the data set's head"
-        registry.add(f"params/{at}", Value(parameters, formats.quantity(parameters), line, how, "profile"))
-        how = "multiply-adds of one forward pass of one image"
-        registry.add(f"macs/{at}", Value(macs, formats.quantity(macs), line, how, "profile", unit="MAC"))
-    for row in study.profile("sizes"):
-        macs = int(float(row["macs"]))
-        line = "sizes:" + key(row["model"])
-        how = "multiply-adds of one forward pass of one image of this edge"
-        registry.add(
-            key("macs", row["model"], row["image_size"]),
-            Value(macs, formats.quantity(macs), line, how, "profile", unit="MAC"),
-        )

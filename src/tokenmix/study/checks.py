@@ -175,7 +175,11 @@ def _training(raw: Mapping[str, Any]) -> Iterator[Finding]:
         return
     yield from _rates(study, study, ("training",))
     divergence = study.get("divergence")
-    if isinstance(divergence, dict) and divergence.get("policy") == "ladder" and not divergence.get("ladder"):
+    if (
+        isinstance(divergence, dict)
+        and divergence.get("policy", "ladder") == "ladder"
+        and divergence.get("ladder") == []
+    ):
         yield (
             ("training", "divergence", "ladder"),
             "the policy `ladder` needs a rung; or write `policy: record`",

@@ -39,6 +39,11 @@ class DataSettings(Section):
 
     mirrors: list[str] = Field(default=[], description="folders searched for an archive before the internet")
     offline: bool = Field(default=False, description="never use the network; a missing archive is an error")
+    padding: Literal["square", "width"] = Field(
+        default="square",
+        description="zeros around images of an archive of folders: to a square; width: of both axes at the width, "
+        "which distorts them, as published",
+    )
     folder: str = Field(default="data", min_length=1, description="folder of prepared arrays and registered folders")
 
 
@@ -93,9 +98,12 @@ class DatasetUse(Section):
 
 
 class Table(Section):
-    """One table: its rows are models, its columns data sets and metrics."""
+    """One table: its rows are models, its columns data sets and metrics; or each data set has a row."""
 
     caption: str = Field(default="", description="caption in the paper; empty: written by the table's own rule")
+    layout: Literal["models", "datasets"] = Field(
+        default="models", description="rows: models; or data sets with their facts, scores and a verdict"
+    )
     datasets: Annotated[list[str] | None, Field(min_length=1)] = Field(
         default=None, description="data sets in the order of the columns; default: all of `datasets`"
     )
@@ -160,6 +168,10 @@ class Config(Section):
     """A whole study. `lines` says where each value was written."""
 
     study: str = Field(default="demo", description="an overlay of workflow/studies, or full for none")
+    protocol: Literal["corrected", "as_published"] = Field(
+        default="corrected",
+        description="as_published: every switch of study/published.py as it was published",
+    )
     title: str = Field(default="", description="the study in words, for the PDF; empty: its name")
     results: str = Field(default="results", min_length=1, description="folder of everything that is computed")
     seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1, description="one training a seed for every cell")

@@ -1,10 +1,14 @@
 """What a study costs, roughly, before any of it ran."""
 
+import json
 import os
-from collections.abc import Iterable, Mapping
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tokenmix.study.manifest import load_manifest
 
 #: Multiply-adds of one forward pass at 224 pixels (PoolFormer-S12 and ResNet18: 1.8 G as published).
 #: `xs` has a sixteenth of the multiply-adds a token and four times the tokens.
@@ -21,24 +25,80 @@ GPU_SPEED = 1e13
 
 @dataclass(frozen=True)
 class Cost:
-    """A rough estimate: hours of one core of this machine, and hours of one GPU."""
+    """An estimate: hours of one core of this machine and hours of one GPU, and for how many runs each was measured."""
 
     runs: int
     cpu_core_hours: float
     gpu_hours: float
+    measured_on_cpu: int = 0
+    measured_on_gpu: int = 0
 
 
-def estimate(runs: Iterable[Mapping[str, Any]]) -> Cost:
-    """The cost of training runs of the study index."""
-    number, macs = 0, 0.0
+class Throughput:
+    """Images a second of training, by kind of device (cpu, per core, or gpu), model, size and dimensions of images."""
+
+    def __init__(self, rates: Mapping[tuple[str, str, int, int], Sequence[float]]) -> None:
+        self._rates = {key: statistics.median(values) for key, values in rates.items()}
+
+    @classmethod
+    def of_finished(cls, results: Path) -> "Throughput":
+        """As the attestations of all runs below `results` tell; those that cannot be read tell nothing."""
+        rates: dict[tuple[str, str, int, int], list[float]] = {}
+        # folders that users register hold images
+        volumes = {name for name, entry in load_manifest().items() if entry.dimensions == 3}
+        for path in (results / "runs").glob("*/run.json"):
+            try:
+                attested = json.loads(path.read_bytes())
+                spec, execution = attested["spec"], attested["execution"]
+                rate, device = float(execution["images_per_second"]), str(execution["device"])
+                model, size, threads = spec["model"], spec["size"], spec["training"]["threads"]
+                dimensions = 3 if spec["dataset"] in volumes else 2
+            except (OSError, ValueError, TypeError, KeyError):
+                continue
+            if rate > 0:
+                kind = "cpu" if device.startswith("CPU") else "gpu"
+                for name in {model, _scale(model)}:
+                    rates.setdefault((kind, name, size, dimensions), []).append(
+                        rate / (threads if kind == "cpu" else 1)
+                    )
+        return cls(rates)
+
+    def rate(self, kind: str, run: Mapping[str, Any]) -> float | None:
+        """Of the run's model itself, else of its relatives of the same width, on images of the same size."""
+        images = run["size"], run["dimensions"]
+        own, relatives = (kind, run["model"], *images), (kind, _scale(run["model"]), *images)
+        return self._rates.get(own) or self._rates.get(relatives)
+
+
+def estimate(runs: Iterable[Mapping[str, Any]], throughput: Throughput | None = None) -> Cost:
+    """The cost of training runs of the study index, from measured throughput where there is some, else from MACs."""
+    number = 0
+    hours, measured = {"cpu": 0.0, "gpu": 0.0}, {"cpu": 0, "gpu": 0}
     for run in runs:
-        scale = str(run["model"]).partition("-")[0]
-        images = run["iterations"] * run["batch_size"] * run["accumulation"]
-        known, size = (MACS_AT_224, 224) if run["dimensions"] == 2 else (MACS_OF_VOLUMES_AT_28, 28)
-        one_pass = known.get(scale, known["s12"]) * (run["size"] / size) ** run["dimensions"]
         number += 1
-        macs += images * PASSES * one_pass
-    return Cost(number, macs / CPU_CORE_SPEED / 3600, macs / GPU_SPEED / 3600)
+        images = run["iterations"] * run["batch_size"] * run["accumulation"]
+        for kind, speed in (("cpu", CPU_CORE_SPEED), ("gpu", GPU_SPEED)):
+            rate = throughput.rate(kind, run) if throughput else None
+            measured[kind] += rate is not None
+            hours[kind] += images / (rate or speed / (PASSES * _macs(run))) / 3600
+    return Cost(number, hours["cpu"], hours["gpu"], measured["cpu"], measured["gpu"])
+
+
+def _macs(run: Mapping[str, Any]) -> float:
+    """Multiply-adds of one forward pass of one image or volume, roughly."""
+    known, size = (MACS_AT_224, 224) if run["dimensions"] == 2 else (MACS_OF_VOLUMES_AT_28, 28)
+    return known.get(_scale(run["model"]), known["s12"]) * (run["size"] / size) ** run["dimensions"]
+
+
+def _scale(model: str) -> str:
+    return model.partition("-")[0]
+
+
+def basis(runs: int, measured: int) -> str:
+    """What an estimate rests on, in words."""
+    if not measured:
+        return "from multiply-adds"
+    return "from measured throughput" + (f", {runs - measured} of {runs} from multiply-adds" if measured < runs else "")
 
 
 def has_gpu() -> bool:
@@ -52,7 +112,8 @@ def too_costly_here(cost: Cost, study: str) -> str:
     days = cost.cpu_core_hours / cores / 24
     return (
         f"the study '{study}' is made for GPUs and this machine has none: its {cost.runs} unfinished runs would take "
-        f"roughly {days:,.0f} days on {cores} CPU cores, or {cost.gpu_hours:,.0f} GPU-hours (estimated from "
-        "multiply-adds). Use a cluster (snakemake --profile slurm all), a smaller study (--config study=demo), "
+        f"roughly {days:,.0f} days on {cores} CPU cores ({basis(cost.runs, cost.measured_on_cpu)}), or "
+        f"{cost.gpu_hours:,.0f} GPU-hours ({basis(cost.runs, cost.measured_on_gpu)}). Use a cluster "
+        "(snakemake --profile slurm all), a smaller study (--config study=demo), "
         "or go on regardless: --config execution='{needs_gpu: false}'"
     )

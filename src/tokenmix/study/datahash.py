@@ -24,6 +24,11 @@ class DataIdentity:
     parts: Mapping[str, Any]
 
     @property
+    def padding(self) -> str:
+        """How images become square."""
+        return str(self.parts["parameters"].get("padding", "square"))
+
+    @property
     def hash(self) -> str:
         """SHA-256 over all parts, in hex."""
         return hashlib.sha256(canonical_json(self.parts).encode()).hexdigest()
@@ -39,12 +44,19 @@ class DataIdentity:
         return f"{self.name}-{self.size}.{self.hash[:DIGITS]}"
 
 
-def data_identity(name: str, size: int, manifest: Mapping[str, DatasetEntry], source: Path) -> DataIdentity:
-    """Identity of a data set prepared at `size` pixels by the code of the package below `source`."""
+def data_identity(
+    name: str, size: int, manifest: Mapping[str, DatasetEntry], source: Path, padding: str = "square"
+) -> DataIdentity:
+    """Identity of a data set prepared at `size` pixels by the code of the package below `source`.
+
+    padding: the config's `data.padding`, which means something for an archive of folders only.
+    """
     entry = manifest[name]
     # defaults are left out, so that a field added to the manifest later changes no hash
     fields = entry.model_dump(mode="json", exclude=DOCUMENTATION, exclude_defaults=True)
     parameters = {"name": name, "size": size, **fields}
+    if entry.kind == "imagefolder_archive" and padding != "square":
+        parameters["padding"] = padding
     file = entry.source(size)
     checksums = file.model_dump(include={"md5", "sha256"}, exclude_none=True) if file else {}
     code = code_identity([f"tokenmix.data.prepare_{entry.kind}"], source)

@@ -14,6 +14,7 @@ from tokenmix.study.explain import dotted, findings_of
 from tokenmix.study.grammar import MIXER_FOLDER, nearest, quote
 from tokenmix.study.manifest import MANIFEST, DatasetEntry, load_manifest
 from tokenmix.study.problems import Problem, raise_problems
+from tokenmix.study.published import AS_PUBLISHED, as_published
 from tokenmix.study.yaml_lines import Document, Place, plain, read_yaml
 
 CONFIG = "config.yaml"
@@ -42,14 +43,16 @@ def load_config(
 ) -> Config:
     """The config of a study: config.yaml, over it the overlay, over it `overrides` (the command line).
 
-    The study is `study`, else `overrides["study"]`, else what config.yaml says. Lists replace, mappings
-    merge, and `false` leaves out a data set, a table or a mixer. Raises one UserError that lists every
-    mistake of both files and of the command line; `Config.lines` says where each value was written.
+    The published protocol, where it is chosen, comes right after config.yaml. The study is `study`, else
+    `overrides["study"]`, else what config.yaml says. Lists replace, mappings merge, and `false` leaves out a data
+    set, a table or a mixer. Raises one UserError that lists every mistake of both files and of the command line;
+    `Config.lines` says where each value was written.
     """
     root, overrides = Path(root), dict(overrides or {})
     base = read_yaml(root / CONFIG, CONFIG)
     name, where = _chosen(base, study, overrides)
-    layers = [base, *_overlay(root, name), Document(COMMAND_LINE, {**_resolved(overrides), "study": name})]
+    above = [*_overlay(root, name), Document(COMMAND_LINE, {**_resolved(overrides), "study": name})]
+    layers = [base, *_protocol(base, above), *above]
     raw: dict[str, Any] = {}
     lines: dict[Place, str] = {}
     for layer in layers:
@@ -109,6 +112,14 @@ def _overlay(root: Path, name: Any) -> list[Document]:
         text = f"study: an overlay cannot choose the study; set it in {CONFIG}"
         overlay.problems.append(Problem(overlay.where(("study",)), text))
     return [overlay]
+
+
+def _protocol(base: Document, above: list[Document]) -> list[Document]:
+    """The published protocol lies over config.yaml, which shows every default, and below what else is written."""
+    chosen = [layer for layer in (base, *above) if "protocol" in layer.value]
+    if not chosen or chosen[-1].value["protocol"] != AS_PUBLISHED:
+        return []
+    return [Document(f"protocol: {AS_PUBLISHED} ({chosen[-1].where(('protocol',))})", as_published(base.value))]
 
 
 def _manifest(root: Path, raw: Mapping[str, Any], manifest: Path) -> dict[str, DatasetEntry]:

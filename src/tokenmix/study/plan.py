@@ -18,8 +18,9 @@ from tokenmix.study.datahash import DataIdentity, data_identity
 from tokenmix.study.frozen import code_folder, freeze_code
 from tokenmix.study.grid import Run, expand
 from tokenmix.study.manifest import load_manifest
-from tokenmix.study.spec import RunSpec, identifying, resolve_spec, run_id
-from tokenmix.study.stages import stage_hashes, training_entries
+from tokenmix.study.published import switched
+from tokenmix.study.spec import RunSpec, identifying, model_options, resolve_spec, run_id
+from tokenmix.study.stages import stage_identities, training_entries
 
 #: training fields that an estimate of a study's cost needs
 COST_FIELDS = ("iterations", "batch_size", "accumulation")
@@ -66,7 +67,7 @@ def resolve(config: Config, root: Path, source: Path = SOURCE) -> Plan:
     Raises UserError for mistakes in the config's tables and for code that is not valid Python.
     """
     manifest = load_manifest(root / config.data.folder)
-    data = functools.cache(lambda name, size: data_identity(name, size, manifest, source))
+    data = functools.cache(lambda name, size: data_identity(name, size, manifest, source, config.data.padding))
     code = functools.cache(lambda model, init: code_identity(training_entries(model, init), source))
     checkpoints = load_checkpoints()
     runs: dict[str, PlannedRun] = {}
@@ -92,6 +93,9 @@ def freeze(config: Config, root: Path, source: Path = SOURCE) -> Plan:
         path = data_file(plan.results, data.name, data.size, data.hash)
         if not path.is_file():
             write_atomic(path, pretty_json(data.parts))
+    for stage in stage_identities({run.run.model for run in plan.runs.values()}, source).values():
+        if not stage_file(plan.results, stage.hash).is_file():
+            write_atomic(stage_file(plan.results, stage.hash), pretty_json(stage.parts))
     # each write waits for the disk: thousands of them are quicker side by side
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda run: _write_run(plan.results, run_file(run, config)), plan.runs.values()))
@@ -119,6 +123,11 @@ def run_file(run: PlannedRun, config: Config) -> dict[str, Any]:
 def data_file(results: Path, name: str, size: int, data_hash: str) -> Path:
     """Where the parts of a data identity are kept."""
     return results / "plan" / "data" / f"{name}-{size}.{data_hash[:DIGITS]}.json"
+
+
+def stage_file(results: Path, code_hash: str) -> Path:
+    """Where the modules of a stage's code are kept by name and hash, to tell later which of them changed."""
+    return results / "plan" / "stages" / f"{code_hash[:DIGITS]}.json"
 
 
 def _write_run(results: Path, content: dict[str, Any]) -> None:
@@ -154,11 +163,12 @@ def _index(config: Config, runs: dict[str, PlannedRun], source: Path) -> dict[st
     for run in runs.values():
         if run.run.model not in models[run.run.data]:
             models[run.run.data].append(run.run.model)
-    options = config.model.model_dump()
+    options = model_options(config)
     folder = config.data.folder
     stages = functools.cache(lambda model, size, dimensions: global_stages(model, size, options, dimensions))
     return {
         "study": config.study,
+        "switched": switched(config),
         "title": config.title or config.study,
         "phantoms": any(data.kind == "phantom" for data in datasets.values()),
         "results": config.results,
@@ -171,6 +181,7 @@ def _index(config: Config, runs: dict[str, PlannedRun], source: Path) -> dict[st
                 "name": data.name,
                 "size": data.size,
                 "kind": data.kind,
+                "padding": data.padding,
                 "folder": f"{folder}/{data.folder}",
                 "hash": data.hash,
                 "models": models[key],
@@ -185,7 +196,10 @@ def _index(config: Config, runs: dict[str, PlannedRun], source: Path) -> dict[st
         "profile": config.profile.model_dump(),
         "model_options": options,
         "execution": config.execution.model_dump(),
-        "code": stage_hashes({model for names in models.values() for model in names}, source),
+        "code": {
+            stage: code.hash
+            for stage, code in stage_identities({model for names in models.values() for model in names}, source).items()
+        },
         "packer": code_folder(config.results, code_identity((PACKER,), source).hash).as_posix(),
         "config_lines": dict(config.lines),
     }

@@ -1,13 +1,17 @@
-"""`tokenmix plan`: the runs of a study by table, which exist, which are stale, and what made them so."""
+"""`tokenmix plan`: the runs of a study by table, which exist, which are stale and why, and what the rest will cost."""
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tokenmix.errors import UserError
 from tokenmix.files import pretty_json
+from tokenmix.study.cost import Throughput, basis, estimate, has_gpu
 from tokenmix.study.load import load_config
 from tokenmix.study.plan import Plan, resolve
 from tokenmix.study.stale import RunState, states
@@ -18,28 +22,81 @@ COLOURS = {"exists": "green", "stale": "yellow", "missing": "red"}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `tokenmix plan`."""
     parser.add_argument("--study", help="overlay of workflow/studies, or full; default: config.yaml's")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="GPUs, or CPU cores, that train at the same time; default: as here",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the state of every run; writes nothing."""
+    if args.jobs is not None and args.jobs < 1:
+        raise UserError(f"--jobs {args.jobs}: nothing would be trained; give 1 or more")
     plan = resolve(load_config(Path.cwd(), study=args.study), Path.cwd())
     found = states(plan)
+    costs = list(_costs(plan, found, args.jobs))
     if args.json:
-        print(pretty_json(as_json(plan, found)), end="")
+        print(pretty_json(as_json(plan, found, costs)), end="")
     elif sys.stdout.isatty():
-        _print_rich(plan, found)
+        _print_rich(plan, found, costs)
     else:
-        print("\n".join(_lines(plan, found)))
+        print("\n".join(_lines(plan, found, costs)))
 
 
-def as_json(plan: Plan, found: list[RunState]) -> dict[str, Any]:
-    """Study, state of each run, runs of each table, and models that compute the same function."""
+@dataclass(frozen=True)
+class TableCost:
+    """What is left to train of a table ("": of the study): hours of the device, and hours until it is done."""
+
+    table: str
+    runs: int
+    device: str
+    jobs: int
+    hours: float
+    wall_hours: float
+    basis: str
+
+    def __str__(self) -> str:
+        if not self.runs:
+            return "nothing to train"
+        unit = "core-hours" if self.device == "CPU" else "GPU-hours"
+        workers = f"{self.jobs} {'cores' if self.device == 'CPU' else 'GPUs'}"
+        at = f"on {workers}" if self.jobs > 1 else f"on one {'core' if self.device == 'CPU' else 'GPU'}"
+        return f"{self.runs} runs, {_shown(self.hours)} {unit}, {_shown(self.wall_hours)} hours {at} ({self.basis})"
+
+
+def _shown(hours: float) -> str:
+    return f"{hours:,.1f}" if hours >= 1 else f"{hours:.2f}"
+
+
+def _costs(plan: Plan, found: list[RunState], jobs: int | None) -> Iterator[TableCost]:
+    """By table what it takes to train what does not exist; last of the whole study, where shared runs count once."""
+    gpu = plan.content["execution"]["needs_gpu"] or has_gpu()
+    at_once = jobs or (1 if gpu else os.cpu_count() or 1)
+    throughput = Throughput.of_finished(plan.results)
+    alone = {
+        state.run: estimate([plan.content["runs"][state.run]], throughput) for state in found if state.state != "exists"
+    }
+    for table, of_table in (*_by_table(plan, found), ("", found)):
+        costs = [alone[state.run] for state in of_table if state.run in alone]
+        hours = [cost.gpu_hours if gpu else cost.cpu_core_hours for cost in costs]
+        measured = sum(cost.measured_on_gpu if gpu else cost.measured_on_cpu for cost in costs)
+        # a run keeps one worker busy to its end, however many there are
+        wall = max(sum(hours) / at_once, *hours) if hours else 0.0
+        device = "GPU" if gpu else "CPU"
+        yield TableCost(table, len(costs), device, at_once, sum(hours), wall, basis(len(costs), measured))
+
+
+def as_json(plan: Plan, found: list[RunState], costs: list[TableCost]) -> dict[str, Any]:
+    """Study, state of each run, runs of each table, models that compute the same function, costs."""
     return {
         "study": plan.content["study"],
         "runs": {state.run: state.as_dict() for state in found},
         "tables": {name: [state.run for state in of_table] for name, of_table in _by_table(plan, found)},
         "coinciding": dict(_coinciding(plan)),
+        "costs": [asdict(cost) for cost in costs],
     }
 
 
@@ -73,7 +130,13 @@ def _notes(plan: Plan) -> Iterator[str]:
             yield f"note: on {key} these compute the same function: {', '.join(group)}"
 
 
-def _lines(plan: Plan, found: list[RunState]) -> Iterator[str]:
+def _cost_lines(costs: list[TableCost]) -> Iterator[str]:
+    width = max(len(cost.table) for cost in costs)
+    for cost in costs:
+        yield f"  {cost.table or 'all':<{max(width, 3)}}  {cost}"
+
+
+def _lines(plan: Plan, found: list[RunState], costs: list[TableCost]) -> Iterator[str]:
     yield f"study {plan.content['study']}, {_summary(found)}"
     for table, of_table in _by_table(plan, found):
         yield ""
@@ -83,9 +146,10 @@ def _lines(plan: Plan, found: list[RunState]) -> Iterator[str]:
             yield f"  {state.state:<7}  {state.run}{reasons}"
     notes = list(_notes(plan))
     yield from ["", *notes] if notes else []
+    yield from ["", "left to train:", *_cost_lines(costs)]
 
 
-def _print_rich(plan: Plan, found: list[RunState]) -> None:
+def _print_rich(plan: Plan, found: list[RunState], costs: list[TableCost]) -> None:
     # rich takes a tenth of a second to import: only where a person looks on
     from rich.console import Console
     from rich.table import Table
@@ -102,4 +166,6 @@ def _print_rich(plan: Plan, found: list[RunState]) -> None:
         console.print(table)
     for note in _notes(plan):
         console.print(Text(note))
+    for line in ("left to train:", *_cost_lines(costs)):
+        console.print(Text(line))
     console.print(f"study {plan.content['study']}, {_summary(found)}")

@@ -27,18 +27,50 @@ class Rung(Section):
     batch_factor: float = Field(default=1.0, gt=0, le=1, description="multiplies batch_size, rounded, at least 1")
     accumulation: int | None = Field(default=None, ge=1, le=1024, description="takes the place of accumulation")
     precision: Precision | None = Field(default=None, description="takes the place of precision")
+    compile: bool | None = Field(default=None, description="takes the place of compile")
     mark: str = Field(default="*", min_length=1, max_length=3, description="mark at the cell of a table")
     note: str = Field(default="", description="footnote behind the mark")
+
+
+#: The remedies of the reference's status report, which its authors applied by hand in this order.
+REMEDIES = [
+    Rung(
+        lr_factor=0.1,
+        iterations_factor=2,
+        mark="*",
+        note="repeated after divergence with a tenth of the learning rate and twice the epochs",
+    ),
+    Rung(
+        lr_factor=0.1,
+        iterations_factor=2,
+        batch_factor=0.5,
+        accumulation=2,
+        compile=False,
+        mark="#",
+        note="repeated after divergence with a tenth of the rate, twice the epochs, half batches, accumulation of 2",
+    ),
+    Rung(
+        lr_factor=0.1,
+        iterations_factor=2,
+        batch_factor=0.25,
+        accumulation=4,
+        compile=False,
+        mark="+",
+        note="repeated after divergence with a tenth of the rate, twice the epochs, quarter batches, accumulation of 4",
+    ),
+]
 
 
 class Divergence(Section):
     """What happens when the loss or the gradient is no longer finite."""
 
     policy: Literal["record", "ladder"] = Field(
-        default="record",
+        default="ladder",
         description="record: the run ends with its last good checkpoint; ladder: remedies follow",
     )
-    ladder: list[Rung] = Field(default=[], max_length=8, description="remedies, tried in order with policy ladder")
+    ladder: list[Rung] = Field(
+        default=REMEDIES, max_length=8, description="remedies, tried in order with policy ladder"
+    )
 
 
 class Training(Section):
@@ -50,6 +82,9 @@ class Training(Section):
     lr: float = Field(default=1.0e-3, gt=0, le=10, description="peak learning rate of AdamW")
     weight_decay: float = Field(default=0.01, ge=0, le=10, description="decoupled weight decay of AdamW")
     warmup_epochs: int = Field(default=5, ge=0, le=100_000, description="epochs of linear warm-up")
+    schedule_lag: bool = Field(
+        default=False, description="the schedule one epoch late and its cosine cut short, as published"
+    )
     warmup_lr: float = Field(default=1.0e-5, ge=0, le=10, description="learning rate at the start of the warm-up")
     min_lr: float = Field(default=1.0e-5, ge=0, le=10, description="learning rate at the end of the cosine")
     label_smoothing: float = Field(default=0.1, ge=0, lt=1, description="label smoothing of the cross-entropy")
@@ -63,6 +98,14 @@ class Training(Section):
     channels_last: bool = Field(default=True, description="memory layout of images and feature maps")
     selection: Literal["f1_macro", "balanced_accuracy", "loss"] = Field(
         default="f1_macro", description="validation metric that picks the checkpoint"
+    )
+    selection_split: Literal["val", "test_without_val", "test"] = Field(
+        default="val",
+        description="split that picks the checkpoint; test_without_val: the test split for data sets that come without "
+        "a validation split, as published",
+    )
+    drop_last_validation: bool = Field(
+        default=False, description="pick the checkpoint on whole batches only, as published"
     )
     validations: int = Field(
         default=100, ge=1, le=1_000_000, description="validations at most, evenly spread over the epochs"
@@ -85,6 +128,11 @@ class ModelOptions(Section):
         default="channel",
         description="channel: layer norm of each position; group: one GroupNorm group; by_arrangement: group for "
         "tttt, channel for hybrids, as published",
+    )
+    warm_heads: Literal["checkpoint", "by_mixer"] = Field(
+        default="checkpoint",
+        description="heads of attention that starts warm: checkpoint: those it was trained with; by_mixer: those in "
+        "global attention, head_dim in local attention, as published",
     )
     positions: Literal["mixer", "stage3", "none"] = Field(
         default="mixer",

@@ -20,10 +20,15 @@ NEUTRAL: dict[str, Any] = {
     "training.accumulation": 1,
     "training.compile": False,
     "training.validations": 100,
+    "training.selection_split": "val",
+    "training.drop_last_validation": False,
+    "training.schedule_lag": False,
     "model_options.small_map_fallback": False,
     "model_options.positions": "mixer",
 }
 
+#: Attention takes over the function of its weights with heads as wide as they were trained with.
+HEAD_DIM_OF_WEIGHTS = 32
 #: Weights mean something under the norm that they were trained with.
 NORM_OF_WEIGHTS = {"poolformer_s12": "group", "metaformer_ppaa_s12_224": "channel"}
 
@@ -94,7 +99,7 @@ def resolve_spec(config: Config, run: Run, checkpoints: Mapping[str, Checkpoint]
     training = config.training_for(run.dataset, run.tables[0])
     # options of token mixers mean nothing to a ResNet, so changing one must not retrain it
     model = parse_model(run.model)
-    options = config.model.model_dump() if model.family == "metaformer" else {}
+    options = model_options(config) if model.family == "metaformer" else {}
     weights = {}
     if run.init != "scratch":
         assert model.checkpoint is not None  # as the check of the config says
@@ -102,6 +107,8 @@ def resolve_spec(config: Config, run: Run, checkpoints: Mapping[str, Checkpoint]
         weights = {"name": model.checkpoint, "url": source.url, "sha256": source.sha256}
         if options:
             options["norm"] = NORM_OF_WEIGHTS[model.checkpoint]
+        if run.init == "warm" and (config.model.warm_heads == "checkpoint" or model.mixer == "full_attn"):
+            options["head_dim"] = HEAD_DIM_OF_WEIGHTS
     return RunSpec(
         run.dataset,
         run.size,
@@ -113,6 +120,11 @@ def resolve_spec(config: Config, run: Run, checkpoints: Mapping[str, Checkpoint]
         rungs=resolve_rungs(training),
         weights=weights,
     )
+
+
+def model_options(config: Config) -> dict[str, Any]:
+    """The options that models are built with, before a start from weights changes some."""
+    return config.model.model_dump(exclude={"warm_heads"})
 
 
 def resolve_rungs(training: Training) -> tuple[dict[str, Any], ...]:
@@ -130,6 +142,7 @@ def _resolve_rung(training: Training, rung: Rung) -> dict[str, Any]:
         "batch_size": max(1, round(training.batch_size * rung.batch_factor)),
         "accumulation": rung.accumulation or training.accumulation,
         "precision": rung.precision or training.precision,
+        "compile": training.compile if rung.compile is None else rung.compile,
     }
     changed = {name: value for name, value in settings.items() if value != getattr(training, name)}
     return {**changed, "mark": rung.mark}

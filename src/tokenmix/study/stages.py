@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from tokenmix.study.code import code_identity, exists
+from tokenmix.study.code import CodeIdentity, code_identity, exists
 from tokenmix.study.grammar import parse_model
 
 #: stage -> modules its jobs start from. Reporting is split by product, so that an edit in the tables' module
@@ -30,13 +30,13 @@ def training_entries(model: str, init: str = "scratch") -> tuple[str, ...]:
     return (TRAINING, *parse_model(model).modules(init))
 
 
-def stage_hashes(models: Iterable[str], source: Path) -> dict[str, str]:
-    """Stage -> hash of its code, for a study of these models; of nothing where it has no modules."""
+def stage_identities(models: Iterable[str], source: Path) -> dict[str, CodeIdentity]:
+    """Stage -> its code, for a study of these models; of nothing where it has no modules."""
     profiled = sorted({module for model in models for module in parse_model(model).modules()})
-    hashes = {}
+    identities = {}
     for stage, modules in STAGES.items():
         entries = [module for module in modules if exists(module, source)]
         if stage == "profiling" and entries:
             entries += profiled  # models are imported by name, here as in training
-        hashes[stage] = code_identity(entries, source).hash
-    return hashes
+        identities[stage] = code_identity(entries, source)
+    return identities

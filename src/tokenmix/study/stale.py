@@ -78,26 +78,34 @@ def _differences(
     rungs = run.spec.rungs if "rungs" in earlier else ()
     before = dict(_flat(identifying(attested["spec"], tuple(earlier.get("rungs", ())))))
     after = dict(_flat(identifying(run.spec.canonical(), rungs)))
-    for name in sorted({*before, *after}):
-        pair = (before.get(name, NEUTRAL.get(name)), after.get(name, NEUTRAL.get(name)))
-        if pair[0] != pair[1]:
-            yield Difference("spec", name, *pair)
+    pairs = {
+        name: (before.get(name, NEUTRAL.get(name)), after.get(name, NEUTRAL.get(name))) for name in {*before, *after}
+    }
+    differ = sorted(name for name, pair in pairs.items() if pair[0] != pair[1])
+    for name in differ:
+        # remedies are computed from the settings: where those differ they say it better
+        if name != "remedies" or len(differ) == 1:
+            yield Difference("spec", name, *pairs[name])
     hashes = attested["hashes"]
     if hashes["data"] != run.data.hash:
         old_data = read_object(data_file(plan.results, run.data.name, run.data.size, hashes["data"]))
         if not old_data:
             yield Difference("data", "hash", hashes["data"], run.data.hash)
         else:
-            yield from _parts("data", dict(_flat(old_data)), dict(_flat(run.data.parts)))
+            yield from changes("data", old_data, run.data.parts)
     if hashes["code"] != run.code.hash:
         old_code = read_modules(plan.results, hashes["code"])
         if old_code is None:
             yield Difference("code", "hash", hashes["code"], run.code.hash)
         else:
-            yield from _parts("code", old_code, run.code.parts)
+            yield from changes("code", old_code, run.code.parts)
 
 
-def _parts(kind: Literal["data", "code"], before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
+def changes(
+    kind: Literal["spec", "data", "code"], before: Mapping[str, Any], after: Mapping[str, Any]
+) -> Iterator[Difference]:
+    """What differs between two mappings, nested ones by dotted names."""
+    before, after = dict(_flat(before)), dict(_flat(after))
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
             yield Difference(kind, name, before.get(name), after.get(name))

@@ -96,7 +96,11 @@ class Training:
         self.chance = torch.Generator(device).manual_seed(seed_for(self.seed, "augmentation"))
 
         self.train = DeviceSplit(prepared, "train", device)
-        self.val = DeviceSplit(prepared, "val", device)
+        on_test = {"val": False, "test": True, "test_without_val": bool(card.get("carved"))}
+        #: the split whose score picks the checkpoint, and how many of its cases count
+        self.selected_on = "test" if on_test[protocol.selection_split] else "val"
+        self.val = DeviceSplit(prepared, self.selected_on, device)
+        self.selection_cases = protocol.selection_cases(len(self.val))
         self.criterion = Criterion(card, protocol.class_weights, protocol.label_smoothing, device)
         self.optimiser = AdamW(self.model.parameters(), protocol.weight_decay)
         self.watch = Watch(device)
@@ -206,19 +210,19 @@ class Training:
             return self.forward(x_BCHW).float()
 
     @torch.no_grad()
-    def predict(self, split: DeviceSplit) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits `(N, K)` float32 and labels of a whole split, its last batch included."""
+    def predict(self, split: DeviceSplit, cases: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits `(N, K)` float32 and labels of the first N `cases` of a split, by default of all."""
         self.model.eval()
-        index = torch.arange(len(split))
+        index = torch.arange(len(split) if cases is None else cases)
         logits = []
         for part in index.split(self.protocol.batch_size):
             x_BCHW, _ = split.batch(part)
             logits.append(self._logits(x_BCHW))
-        return torch.cat(logits), split.labels
+        return torch.cat(logits), split.labels[: len(index)]
 
     def _validate(self, lr: float) -> tuple[dict[str, Any], bool | None]:
         """A row of the history and whether it is the best; None where there is nothing finite to choose."""
-        logits_NK, labels = self.predict(self.val)
+        logits_NK, labels = self.predict(self.val, self.selection_cases)
         loss = self.criterion.loss_sum(logits_NK, labels) / self.criterion.total_weight(labels)
         metrics = validation_metrics(self.criterion.probabilities(logits_NK), labels)
         values = {f"val_{name}": value.item() for name, value in {"loss": loss, **metrics}.items()}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from tokenmix.training.attest import (
     seconds_since_start,
     weights_file,
 )
-from tokenmix.training.engine import Training
+from tokenmix.training.engine import Best, Training
 from tokenmix.training.lease import Lease
 from tokenmix.training.plan import TrainingPlan, check_card
 from tokenmix.training.progress import Progress
@@ -69,16 +70,18 @@ class _Climb:
         self.plan, self.prepared, self.device = plan, prepared, device
         self.slots, self.lease, self.stop, self.interval = slots, lease, stop, interval
         self.rungs: list[dict[str, Any]] = []
+        # of the rungs that diverged, the one with the best validation: it is published where all of them diverge
+        self.last_good: dict[str, Any] = {}
         self.started = now()
         self.devices = [device_name(device)]
         self.libraries = libraries()
         saved = slots.load()
         if saved is not None:
             self._check_origin(saved)
-            self.rungs = saved["rungs"]
+            self.rungs, self.last_good = saved["rungs"], saved["last_good"]
             self.started = saved["started"]
             self.devices = list(dict.fromkeys([*saved["devices"], *self.devices]))
-        self.training = Training(plan.spec, plan.protocols[len(self.rungs)], prepared, device, plan.weights)
+        self.training = self._start(self.rung)
         if saved is not None:
             self.training.load(saved["training"])
         self.worked_before: float = saved["worked"] if saved is not None else 0.0
@@ -121,14 +124,30 @@ class _Climb:
             return True
         iteration, cause = divergence
         reason = f"{cause} in iteration {iteration}"
+        if training.best.score is None:
+            reason += ", before the first validation"
+        if not self.last_good or _is_better(training.best.score, self.last_good["best"]["score"]):
+            self.last_good = {"rung": self.rung, "best": asdict(training.best), "history": training.history}
         self.rungs.append({**entry, "status": "diverged", "iterations": iteration, "reason": reason})
         return self.rung == len(self.plan.protocols)
 
+    def chosen(self) -> tuple[Training, int]:
+        """The training whose best checkpoint is the run's result, and its rung."""
+        if self.rungs[-1]["status"] == "finished":
+            return self.training, self.rungs[-1]["rung"]
+        rung = self.last_good["rung"]
+        training = self._start(rung)
+        training.best, training.history = Best(**self.last_good["best"]), self.last_good["history"]
+        return training, rung
+
     def next_rung(self) -> None:
         """Start again from the beginning under the next rung's protocol."""
-        plan = self.plan
-        self.training = Training(plan.spec, plan.protocols[self.rung], self.prepared, self.device, plan.weights)
+        self.training = self._start(self.rung)
         self.write_state()
+
+    def _start(self, rung: int) -> Training:
+        plan = self.plan
+        return Training(plan.spec, plan.protocols[rung], self.prepared, self.device, plan.weights)
 
     def _title(self) -> str:
         mark = self.plan.marks[self.rung]
@@ -156,15 +175,21 @@ class _Climb:
                 "started": self.started,
                 "worked": self.worked,
                 "rungs": self.rungs,
+                "last_good": self.last_good,
                 "training": self.training.state(),
             }
         )
         self.written = time.monotonic()
 
 
+def _is_better(score: float | None, than: float | None) -> bool:
+    """A validated checkpoint is better than none; of two without validation the later rung counts."""
+    return than is None or (score is not None and score > than)
+
+
 def _keep_artefacts(plan: TrainingPlan, store: Store, climb: _Climb, lease: Lease) -> None:
     """Predict with the chosen weights (the test split is opened here, once), and write all artefacts."""
-    training, status = climb.training, climb.rungs[-1]["status"]
+    training, rung = climb.chosen()
     best = training.best
     training.model.load_state_dict(best.weights)
     arrays = {}
@@ -180,15 +205,17 @@ def _keep_artefacts(plan: TrainingPlan, store: Store, climb: _Climb, lease: Leas
     }
     checksums = {name: store.keep(name, content) for name, content in outputs.items()}
     outcome = {
-        "status": status,
-        "mark": climb.rungs[-1]["mark"],
+        "status": climb.rungs[-1]["status"],
+        "mark": climb.rungs[rung]["mark"],
         "rungs": climb.rungs,
-        "best": {"epoch": best.epoch, "iteration": best.iteration, "score": best.score},
+        "best": {"rung": rung, "epoch": best.epoch, "iteration": best.iteration, "score": best.score},
+        "selected_on": training.selected_on,
+        "selection_cases": training.selection_cases,
         "parameters": sum(p.numel() for p in training.model.parameters() if p.requires_grad),
         "outputs": checksums,
         **({"initial_weights": training.initial} if training.initial else {}),
     }
-    clock = training.clock
+    clock = climb.training.clock
     execution = {
         **execution_facts(climb.device),
         "device": " + ".join(climb.devices),

@@ -35,6 +35,9 @@ class Protocol:
     compile: bool = False
     channels_last: bool = True
     validations: int = 100
+    selection_split: str = "val"
+    drop_last_validation: bool = False
+    schedule_lag: bool = False
 
     def iterations_per_epoch(self, images: int) -> int:
         """Optimiser steps in one pass; incomplete batches are dropped, and a tiny set is one step."""
@@ -43,6 +46,11 @@ class Protocol:
     def epochs(self, images: int) -> int:
         """Whole passes that reach `iterations`."""
         return math.ceil(self.iterations / self.iterations_per_epoch(images))
+
+    def selection_cases(self, cases: int) -> int:
+        """How many cases of a split pick the checkpoint; all of a split that is smaller than a batch."""
+        whole = cases // self.batch_size * self.batch_size
+        return whole if self.drop_last_validation and whole else cases
 
 
 @dataclass(frozen=True)

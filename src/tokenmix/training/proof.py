@@ -83,7 +83,8 @@ def prove(plan: Plan, candidate: Candidate, steps: int = STEPS) -> Proof:
                 "start": _write_plan(scratch / which / "start", contents[which], data, code),
                 "whole": _write_plan(scratch / which / "whole", _miniature(contents[which], steps), few, code),
                 "weights": str((finished / "model.safetensors").absolute()),
-                "rung": attested["rungs"][-1]["rung"],
+                # runs of earlier versions ended with the result of their last rung
+                "rung": attested["best"].get("rung", attested["rungs"][-1]["rung"]),
                 "steps": steps,
                 "answer": str(scratch / which / "answer.json"),
             }

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenmix.files import pretty_json
-from tokenmix.training.status import STATES, RunStatus, StudyStatus, look, newest_index
+from tokenmix.study.newest import newest_index
+from tokenmix.training.status import STATES, RunStatus, StudyStatus, look
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -1,6 +1,7 @@
 """Folders of images and archives of them: layout, carving, padding, broken images, paths that escape."""
 
 import bz2
+import dataclasses
 import gzip
 import io
 import json
@@ -120,6 +121,19 @@ def test_images_are_padded_to_a_square_with_zeros_before_resizing(shape: tuple[i
     resized = Image.fromarray(expected).resize((10, 10), Image.Resampling.BILINEAR)
     assert np.array_equal(square, np.asarray(resized)) and not grey
     assert square[5, 5, 0] == 200
+
+
+@pytest.mark.parametrize("shape", [(40, 20), (20, 40), (21, 20)])
+def test_the_published_padding_distorts_as_torch_pads_with_torchvisions_amounts(shape: tuple[int, int]) -> None:
+    torch = pytest.importorskip("torch")
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    ours, _ = decode.square_pixels(png(Image.fromarray(pixels)), 10, 1, "width")
+    # for torchvision two amounts are width and height, for torch they are left and right
+    side = max(shape)
+    amounts = ((side - shape[1]) // 2, (side - shape[0]) // 2)
+    x = torch.nn.functional.pad(torch.from_numpy(pixels)[None, None].double(), amounts)
+    peer = torch.nn.functional.interpolate(x, size=(10, 10), mode="bilinear", antialias=True)
+    assert np.abs(ours[..., 0] - peer[0, 0].numpy()).max() <= 1
 
 
 def test_resizing_equals_torchs_antialiased_bilinear() -> None:
@@ -320,6 +334,18 @@ def test_an_archive_is_prepared_like_its_folder(tmp_path: Path) -> None:
     publish("imagefolder_archive", archive(tmp_path / "a.tgz", root), about(), tmp_path / "out")
     publish("folder", root, about(), tmp_path / "direct")
     assert tree(tmp_path / "out") == tree(tmp_path / "direct")
+
+
+def test_an_archive_can_be_padded_as_published_and_its_card_says_so(tmp_path: Path) -> None:
+    packed = archive(tmp_path / "a.tgz", image_folder(tmp_path / "images"))  # images of 20 x 14
+    facts = about()
+    publish("imagefolder_archive", packed, facts, tmp_path / "square")
+    distorted = dataclasses.replace(facts, source={**facts.source, "padding": "width"})
+    publish("imagefolder_archive", packed, distorted, tmp_path / "width")
+    square, width = (np.load(tmp_path / name / "train_images.npy") for name in ("square", "width"))
+    # 3 columns of zeros on either side, or on the left alone
+    assert square.shape == width.shape and not square[:, :, -1].any() and width[:, :, -1].any()
+    assert json.loads((tmp_path / "width/card.json").read_text())["source"]["padding"] == "width"
 
 
 def test_a_truncated_archive_of_images_is_refused(tmp_path: Path) -> None:

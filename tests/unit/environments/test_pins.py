@@ -1,6 +1,8 @@
 """The environments for pip, conda and containers promise the same software; nothing else keeps them together."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,8 +27,8 @@ def lock_text() -> str:
     return (ROOT / "envs/requirements.lock").read_text()
 
 
-def conda_pins() -> dict[str, str]:
-    environment = yaml.safe_load((ROOT / "envs/tokenmix.yaml").read_text())
+def conda_pins(file: str = "tokenmix.yaml") -> dict[str, str]:
+    environment = yaml.safe_load((ROOT / "envs" / file).read_text())
     (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
     return dict(line.split("==") for line in pip)
 
@@ -45,9 +47,17 @@ def test_lock_names_no_index():
     assert not re.search(r"https?://|--index-url|--extra-index-url|--find-links", lock_text())
 
 
-@pytest.mark.parametrize("name", sorted(conda_pins()))
-def test_conda_environment_has_the_locked_version(name):
-    assert conda_pins()[name] in locked()[name]
+@pytest.mark.parametrize("file", ["tokenmix.yaml", "latex.yaml"])
+def test_conda_environments_have_the_locked_versions(file):
+    assert {name: version for name, version in conda_pins(file).items() if version not in locked()[name]} == {}
+
+
+def test_the_pdf_needs_no_more_than_the_conda_environment_of_latex():
+    code = "import sys, tokenmix.cli, tokenmix.reporting.command, tokenmix.reporting.paper; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    above = {name.partition(".")[0] for name in loaded} - set(sys.stdlib_module_names)
+    jobs = {"pyyaml": "yaml"}
+    assert above & {jobs.get(name, name) for name in conda_pins()} <= {jobs.get(n, n) for n in conda_pins("latex.yaml")}
 
 
 def test_conda_environment_has_what_the_jobs_import():

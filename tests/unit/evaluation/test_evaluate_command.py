@@ -1,4 +1,4 @@
-"""`tokenmix evaluate` on hand-written runs: its three files, and what it refuses."""
+"""`tokenmix evaluate` on hand-written runs: its four files, and what it refuses."""
 
 import csv
 import hashlib
@@ -173,7 +173,7 @@ def test_bytes_are_the_same_every_time(study: Study) -> None:
     study.write_index()
     evaluate(study, "second")
     names = sorted(path.name for path in (study.root / "first").iterdir())
-    assert names == ["toy-28.cells.csv", "toy-28.csv", "toy-28.pairs.csv"]
+    assert names == ["toy-28.cells.csv", "toy-28.confusion.csv", "toy-28.csv", "toy-28.pairs.csv"]
     for name in names:
         assert (study.root / "first" / name).read_bytes() == (study.root / "second" / name).read_bytes()
 

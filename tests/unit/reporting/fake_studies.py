@@ -50,7 +50,7 @@ def make_study(
     coinciding: Sequence[Sequence[str]] = (),
     phantoms: bool = False,
     tables: dict[str, dict[str, Any]] | None = None,
-    profile: bool = True,
+    profiled: bool = True,
     size: int = 28,
 ) -> Path:
     """Write the study below `root`, return its index's path; scores fall from the first model to the last."""
@@ -123,8 +123,8 @@ def make_study(
             cells[model] = [(0.92 - 0.012 * place + noise.gauss(0, 0.004), run) for run in runs]
         for table in index["tables"]:
             _metrics(results / "fake" / "metrics" / table, key, cells)
-    if profile:
-        _profile(results / "fake" / "profile", keys.values(), models)
+    if profiled:
+        profile(results / "fake" / "profile", keys.values(), models)
     path = results / "plan" / "fake.0123abcd.json"
     _json(path, index)
     for table in index["tables"]:
@@ -153,95 +153,35 @@ def _csv(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _card(folder: Path, name: str, title: str, phantom: bool) -> None:
-    _json(
-        folder / "card.json",
-        {
-            "name": name,
-            "size": 28,
-            "title": title,
-            "task": "binary",
-            "classes": ["malignant", "normal, benign"],
-            "channels": 1,
-            "dimensions": 2,
-            "n": {"train": 4708, "val": 524, "test": 624},
-            "counts": {},
-            "mean": [0.5],
-            "std": [0.2],
-            "licence": "CC BY 4.0",
-            "doi": "10.5281/zenodo.10519652",
-            "source": {},
-            "hash": "d" * 64,
-            "phantom": phantom,
-            "carved": None,
-        },
-    )
+    _json(folder / "card.json", {**card(name), "title": title, "phantom": phantom})
+
+
+def card(name: str) -> dict[str, Any]:
+    """A data card."""
+    return {
+        "name": name,
+        "size": 28,
+        "title": name,
+        "task": "binary",
+        "classes": ["malignant", "normal, benign"],
+        "channels": 1,
+        "dimensions": 2,
+        "n": {"train": 4708, "val": 524, "test": 624},
+        "counts": {"test": {"malignant": 234, "normal, benign": 390}},
+        "mean": [0.5],
+        "std": [0.2],
+        "licence": "CC BY 4.0",
+        "doi": "10.5281/zenodo.10519652",
+        "source": {},
+        "hash": "d" * 64,
+        "phantom": False,
+        "carved": None,
+    }
 
 
 def _run(results: Path, run: str, entry: dict[str, Any], failed: bool, noise: random.Random) -> None:
     folder = results / "runs" / run
-    day = 3 + entry["seed"]
-    _json(
-        folder / "run.json",
-        {
-            "run": run,
-            "spec": {
-                **{name: entry[name] for name in ("dataset", "size", "model", "init", "seed")},
-                "training": {
-                    "iterations": 600,
-                    "batch_size": 128,
-                    "accumulation": 1,
-                    "lr": 0.001,
-                    "weight_decay": 0.01,
-                    "warmup_epochs": 5,
-                    "warmup_lr": 1e-5,
-                    "min_lr": 1e-5,
-                    "label_smoothing": 0.1,
-                    "class_weights": "sqrt_inverse",
-                    "affine_std": 0.06,
-                    "precision": "fp32",
-                    "threads": 1,
-                    "compile": False,
-                    "channels_last": True,
-                    "selection": "f1_macro",
-                },
-                "model_options": {
-                    "head_dim": 16,
-                    "drop_path": 0.1,
-                    "layer_scale": 1e-5,
-                    "small_map_fallback": False,
-                },
-            },
-            "rungs": [
-                {
-                    "rung": 0,
-                    "mark": "",
-                    "status": "diverged" if failed else "finished",
-                    "iterations": 600,
-                    "reason": "",
-                }
-            ],
-            "status": "diverged" if failed else "finished",
-            "mark": "",
-            "best": {"epoch": 40, "iteration": 400, "score": 0.8},
-            "parameters": 700_000,
-            "hashes": {"spec": "a" * 64, "data": "d" * 64, "code": "c0de" * 16},
-            "git": {
-                "commit": f"{entry['seed']}badcafe" * 5,
-                "dirty": False,
-                "date": "2026-01-01T00:00:00+00:00",
-            },
-            "libraries": {"torch": "2.15.0", "numpy": "2.4.0"},
-            "outputs": {},
-            "execution": {
-                "host": "h",
-                "device": "CPU: AMD EPYC 7763 64-Core Processor",
-                "attempts": 1,
-                "started": f"2026-02-0{day}T09:00:00+00:00",
-                "ended": f"2026-02-0{day}T10:00:00+00:00",
-                "seconds": 95.0,
-            },
-        },
-    )
+    _json(folder / "run.json", attestation(run, entry, failed))
     rows = []
     for step in range(1, 11):
         score = 0.85 - 0.5 * math.exp(-step / 3) + noise.gauss(0, 0.01)
@@ -259,6 +199,70 @@ def _run(results: Path, run: str, entry: dict[str, Any], failed: bool, noise: ra
             }
         )
     _csv(folder / "history.csv", rows)
+
+
+def attestation(run: str, entry: dict[str, Any], failed: bool = False) -> dict[str, Any]:
+    """The run.json of a run with these fields of the study index."""
+    day = 3 + entry["seed"]
+    return {
+        "run": run,
+        "spec": {
+            **{name: entry[name] for name in ("dataset", "size", "model", "init", "seed")},
+            "training": {
+                "iterations": 600,
+                "batch_size": 128,
+                "accumulation": 1,
+                "lr": 0.001,
+                "weight_decay": 0.01,
+                "warmup_epochs": 5,
+                "warmup_lr": 1e-5,
+                "min_lr": 1e-5,
+                "label_smoothing": 0.1,
+                "class_weights": "sqrt_inverse",
+                "affine_std": 0.06,
+                "precision": "fp32",
+                "threads": 1,
+                "compile": False,
+                "channels_last": True,
+                "selection": "f1_macro",
+            },
+            "model_options": {
+                "head_dim": 16,
+                "drop_path": 0.1,
+                "layer_scale": 1e-5,
+                "small_map_fallback": False,
+            },
+        },
+        "rungs": [
+            {
+                "rung": 0,
+                "mark": "",
+                "status": "diverged" if failed else "finished",
+                "iterations": 600,
+                "reason": "",
+            }
+        ],
+        "status": "diverged" if failed else "finished",
+        "mark": "",
+        "best": {"rung": 0, "epoch": 40, "iteration": 400, "score": 0.8},
+        "parameters": 700_000,
+        "hashes": {"spec": "a" * 64, "data": "d" * 64, "code": "c0de" * 16},
+        "git": {
+            "commit": f"{entry['seed']}badcafe" * 5,
+            "dirty": False,
+            "date": "2026-01-01T00:00:00+00:00",
+        },
+        "libraries": {"torch": "2.15.0", "numpy": "2.4.0"},
+        "outputs": {},
+        "execution": {
+            "host": "h",
+            "device": "CPU: AMD EPYC 7763 64-Core Processor",
+            "attempts": 1,
+            "started": f"2026-02-0{day}T09:00:00+00:00",
+            "ended": f"2026-02-0{day}T10:00:00+00:00",
+            "seconds": 95.0,
+        },
+    }
 
 
 def _metrics(folder: Path, key: str, cells: dict[str, list[tuple[float, tuple[str, int, bool]]]]) -> None:
@@ -325,13 +329,23 @@ def _metrics(folder: Path, key: str, cells: dict[str, list[tuple[float, tuple[st
             )
     _csv(folder / f"{key}.csv", runs)
     _csv(folder / f"{key}.cells.csv", means)
+    shares = (((0, 0), 90), ((0, 1), 10), ((1, 0), 1), ((1, 1), 299))
+    _csv(
+        folder / f"{key}.confusion.csv",
+        [
+            {"model": model, "init": "scratch", "true": true, "predicted": predicted, "cases": cases}
+            for model in cells
+            for (true, predicted), cases in shares
+        ],
+    )
     _csv(
         folder / f"{key}.pairs.csv",
         pairs or [dict.fromkeys(PAIR_COLUMNS, 0)],
     )
 
 
-def _profile(folder: Path, keys: Any, models: Sequence[str]) -> None:
+def profile(folder: Path, keys: Any, models: Sequence[str]) -> None:
+    """The three files of the profile."""
     _csv(
         folder / "models.csv",
         [

@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 from fake_studies import open_study
 
+from tokenmix.cli import main
 from tokenmix.reporting import figures, tables, values
 from tokenmix.reporting.check import manuscript_problems
+
+MANUSCRIPT = Path(__file__).parents[3] / "paper"
 
 
 @pytest.fixture
@@ -38,7 +41,9 @@ def check(tmp_path: Path):
         r"% a comment may say 0.912 or 93 %",
         r"published: 81.0\,\% top-1. % number: Yu et al. 2022, table 5",
         r"Section~\ref{sec:1.2}, \citep[p.~2.5]{keuth2025shaken}, $k \in \{3, 5, 7\}$",
-        r"10 classes, $10^{-3}$, S12, v2",
+        r"one of ten classes, $10^{-3}$, S12, v2, 3D, \texttt{b12}, COVID-19",
+        r"\begin{tabular}{p{3cm}}\multicolumn{2}{c}{x}\cmidrule(lr){1-2}\end{tabular} \setcounter{page}{7} \\[2pt]",
+        "a formula over two lines $k = 3,\nr = 1$ and\n\\begin{equation}\n  4nd^2 + 2 \n\\end{equation}",
     ],
 )
 def test_a_sound_line_passes(check, text: str) -> None:
@@ -61,7 +66,13 @@ def test_a_sound_line_passes(check, text: str) -> None:
         (r"\input{sections/gone}", "sections/gone.tex is neither in"),
         (r"an AUC of 0.912 was reached", "the number 0.912 is typed"),
         (r"an AUC of .912 was reached", "the number .912 is typed"),
-        (r"in 93\,\% of cases", "is typed"),
+        (r"in 93\,\% of cases", "the number 93\\,\\% is typed"),
+        (r"it beats 12 of the others", "the number 12 is typed"),
+        (r"with $n = 624$ cases", "the number 624 is typed"),
+        (r"trained $27$ times", "the number 27 is typed"),
+        (r"1,024 models", "the number 1,024 is typed"),
+        (r"where $\mathrm{AUC} = 0.912$", "the number 0.912 is typed"),
+        ("\\begin{equation} x = 0.912 \\end{equation}", "the number 0.912 is typed"),
         (r"in 93.5\% of cases % number:", "is typed"),
     ],
 )
@@ -70,3 +81,11 @@ def test_a_mistake_is_named_with_file_and_line(check, text: str, complaint: str)
     assert len(found) == 1
     assert found[0].startswith("sections/results.tex:2: ")
     assert complaint in found[0]
+
+
+def test_lint_finds_typed_numbers_without_a_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "main.tex").write_text("\\val{no/such_key}\nfor 17 models\n")
+    assert main(["report", "check", "--source", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert f"{tmp_path}/main.tex:2: the number 17 is typed" in error and "no/such_key" not in error
+    assert main(["report", "check", "--source", str(MANUSCRIPT)]) == 0

@@ -90,6 +90,8 @@ def test_values_work_in_headings_captions_and_mathematics(tmp_path: Path) -> Non
         f"\\tableofcontents\\section{{Heading {value}}}Text {value} and $x = {value}$\n"
         f"\\begin{{table}}\\caption{{Caption {value}}}"
         f"\\begin{{tabular}}{{l}}Cell {value}\\\\\\end{{tabular}}\\end{{table}}"
+        # what running heads and small capitals do to a title, and a value with its spread in one
+        f"\\MakeUppercase{{Upper {value}}} \\subsection{{Spread {value.replace('val', 'valstd', 1)}}}"
     )
     assert typeset(path, small_manuscript(tmp_path / "paper", body)) == 0
     folder = tmp_path / "results/fake"
@@ -97,7 +99,21 @@ def test_values_work_in_headings_captions_and_mathematics(tmp_path: Path) -> Non
     first = " ".join(pages(folder / "paper.pdf")[0].split())
     for place, times in (("Heading", 2), ("Text", 1), ("x =", 1), ("Caption", 1), ("Cell", 1)):
         assert first.count(f"{place} {text}") == times
-    assert f"1 Heading {text}" in bookmarks(folder / "paper/main.aux")
+    assert f"UPPER {text}" in first
+    spread = json.loads((folder / "paper/values.json").read_text())[f"{value[5:-1]}/std"]["text"]
+    assert {f"1 Heading {text}", f"1.1 Spread {text} ± {spread}"} <= set(bookmarks(folder / "paper/main.aux"))
+
+
+def test_values_work_in_plain_latexmk(tmp_path: Path) -> None:
+    path = make_study(tmp_path, datasets=("breastmnist",), models=MODELS[:3], diverged=())
+    generate(path, figures=False)
+    folder = tmp_path / "results/fake/paper"
+    body = "\\section{Of \\val{study/runs} runs}Text \\valrange{auc/breastmnist-28/xs-tttt-conv3/scratch}."
+    for file in small_manuscript(tmp_path / "paper", body).iterdir():
+        shutil.copy(file, folder)
+    done = subprocess.run(["latexmk", "main.tex"], cwd=folder, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Of 9 runs" in " ".join(pages(folder / "main.pdf")[0].split())
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_one_seed_shows_intervals_in_place_of_a_spread(tmp_path: Path) -> None:
     assert "One seed" in tex
 
 
-def test_notes_tell_of_devices_libraries_and_remedies(tmp_path: Path) -> None:
+def test_notes_tell_of_devices_and_libraries(tmp_path: Path) -> None:
     path = make_study(tmp_path, diverged=())
     study = Study.open(path)
     assert "Runs differ" not in table_tex(study)
@@ -77,31 +77,25 @@ def test_notes_tell_of_devices_libraries_and_remedies(tmp_path: Path) -> None:
     content = json.loads(attestation.read_text())
     content["execution"]["device"] = "NVIDIA A100_80GB"
     content["libraries"]["torch"] = "2.14.0"
-    content["mark"] = "*"
     content["initial_weights"] = {"checkpoint": "resnet18", "sha256": "1" * 64, "tensors": []}
     attestation.write_text(json.dumps(content))
     other = next(path for path in (study.results / "runs").glob("*/run.json") if path != attestation)
     content["initial_weights"]["sha256"] = "2" * 64
     other.write_text(json.dumps({**json.loads(other.read_text()), "initial_weights": content["initial_weights"]}))
-    (study.results / "plan" / f"{run}.json").write_text(json.dumps({"rungs": [{}, {"mark": "*", "lr": 0.0001}]}))
-    cells = study.folder / "metrics/classification_4t/breastmnist-28.cells.csv"
-    lines = cells.read_text().splitlines()
-    cells.write_text("\n".join(line + "*" if f",{MODELS[1]}," in line else line for line in lines) + "\n")
     tex = table_tex(Study.open(path))
     assert "Runs differ in their device: CPU: AMD EPYC 7763 64-Core Processor and NVIDIA A100\\_80GB." in tex
     assert "Runs differ in torch: 2.14.0 and 2.15.0." in tex
     assert "Runs differ in the file of resnet18: 11111111 and 22222222." in tex
     assert "numpy" not in tex
-    assert cell(tex, f"auc/breastmnist-28/{MODELS[1]}/scratch").endswith("\\textsuperscript{*}")
-    assert "lr 0.0001 after a divergence" in tex
 
 
 def test_many_data_sets_become_several_floats_of_one_table(tmp_path: Path) -> None:
     names = ("path", "derma", "pneumonia", "organs", "nodule", "woof")
     study = open_study(tmp_path, datasets=names, models=ALL_MODELS, diverged=())
     tex = table_tex(study)
-    assert tex.count("\\begin{table}") == 3
-    assert tex.count("\\ContinuedFloat") == 2
+    # one model has an extension: beside the columns of parameters there is room for one data set
+    assert tex.count("\\begin{table}") == 4
+    assert tex.count("\\ContinuedFloat") == 3
     assert tex.count("\\label{tab:classification_4t}") == 1
     for name in names:
         for model in ALL_MODELS:

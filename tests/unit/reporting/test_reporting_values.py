@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from fake_studies import MODELS, make_study, open_study
 from tokenmix.errors import UserError
 from tokenmix.reporting import formats, values
 from tokenmix.reporting.registry import Registry
+
+WORKFLOW = Path(__file__).parents[3] / "workflow" / "rules"
 
 
 def test_a_cell_has_the_value_of_the_metrics_file_and_its_provenance(tmp_path: Path) -> None:
@@ -175,3 +178,27 @@ def test_quantities_have_three_digits(number: int, text: str) -> None:
 )
 def test_durations_choose_their_unit(seconds: float, text: str) -> None:
     assert formats.hours(seconds) == text.replace(" ", "\u202f")
+
+
+def test_every_value_says_how_it_was_computed_printed_and_from_what(tmp_path: Path) -> None:
+    study = open_study(tmp_path)
+    rules = {name for file in WORKFLOW.glob("*.smk") for name in re.findall(r"^rule (\w+):", file.read_text(), re.M)}
+    for key, value in values.build(study).values.items():
+        assert value.how and value.line and value.rule in rules, key
+        for file in value.files:
+            assert (study.folder / file).is_file() or Path(file).is_file(), key
+        assert value.files or value.line == f"value:{key}", key
+        assert set(value.runs) <= set(study.index["runs"]), key
+        # a value of its own format is printed by it; durations are kept in hours, commits without their mark
+        if value.format in ("score", "count", "quantity", "percent", "date") and value.value is not None:
+            if key != "reported/share":
+                assert value.text == getattr(formats, value.format)(value.value), key
+        else:
+            assert value.format in ("text", "score", "percent", "setting", "hours", "commit", "enumerate_words"), key
+
+
+def test_a_number_of_a_cell_has_every_part_of_its_provenance(tmp_path: Path) -> None:
+    value = values.build(open_study(tmp_path))["auc/breastmnist-28/xs-tttt-local_attn5/scratch"]
+    assert (value.format, value.n, value.rule) == ("score", 624, "evaluate")
+    assert value.files == ("metrics/classification_4t/breastmnist-28.cells.csv",)
+    assert value.how == "macro AUC on the test split, mean over 3 seeds" and len(value.runs) == 3

@@ -10,6 +10,7 @@ import yaml
 
 from tokenmix.study.config import Config
 from tokenmix.study.load import load_config, studies
+from tokenmix.study.protocol import Rung
 from tokenmix.study.yaml_lines import read_yaml
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -155,6 +156,9 @@ def test_the_config_shows_every_setting_with_its_default() -> None:
     defaults = Config().model_dump(mode="json")
     assert not written.problems
     assert written.value.keys() == defaults.keys()
+    # of a remedy only what it changes is written
+    remedies = written.value["training"]["divergence"].pop("ladder")
+    assert [Rung(**remedy).model_dump() for remedy in remedies] == defaults["training"]["divergence"].pop("ladder")
     for key in defaults.keys() - {"datasets", "tables"}:
         assert written.value[key] == defaults[key], key
 

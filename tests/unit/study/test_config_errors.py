@@ -72,7 +72,7 @@ def overlaid(root: Path, text: str) -> list[str]:
         ("training: {label_smoothing: 1}", "training.label_smoothing", ["at least 0 and below 1"]),
         ("training: {precision: fp16}", "training.precision", ["did you mean `bf16`?", "bf16, fp32"]),
         ("training: {compile: yes}", "training.compile", ["write true", "true or false"]),
-        ("training: {divergence: {policy: ladder}}", "training.divergence.ladder", ["needs a rung"]),
+        ("training: {divergence: {policy: ladder, ladder: []}}", "training.divergence.ladder", ["needs a rung"]),
         (
             "training: {divergence: {ladder: [{lr_factr: 1}]}}",
             "training.divergence.ladder.0.lr_factr",

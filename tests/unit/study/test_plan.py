@@ -12,7 +12,7 @@ from tokenmix.files import read_json
 from tokenmix.study import code
 from tokenmix.study.config import Config
 from tokenmix.study.plan import freeze, resolve
-from tokenmix.study.stages import STAGES, stage_hashes
+from tokenmix.study.stages import STAGES, stage_identities
 
 
 def files(folder: Path) -> dict[Path, tuple[int, bytes]]:
@@ -27,7 +27,7 @@ def test_a_run_file_names_spec_data_and_code(study, tmp_path):
     run = next(name for name in study.runs if "imagewoof-64.xs-tttt-local_attn3" in name)
     file = read_json(tmp_path / f"results/plan/{run}.json")
     assert file["run"] == run
-    assert file["rungs"] == [{"mark": ""}]
+    assert [rung["mark"] for rung in file["rungs"]] == ["", "*", "#", "+"]
     assert file["spec"]["training"]["lr"] == 1e-3 and "divergence" not in file["spec"]["training"]
     assert file["spec"]["model_options"]["head_dim"] == 16
     assert file["data"]["folder"] == f"data/imagewoof-64.{file['data']['hash'][:8]}"
@@ -147,9 +147,9 @@ def edit(source: Path, module: str) -> None:
 
 
 def stages_hit(source: Path, module: str) -> set[str]:
-    before = stage_hashes(["xs-tttt-pooling3"], source)
+    before = stage_identities(["xs-tttt-pooling3"], source)
     edit(source, module)
-    after = stage_hashes(["xs-tttt-pooling3"], source)
+    after = stage_identities(["xs-tttt-pooling3"], source)
     return {stage for stage in STAGES if before[stage] != after[stage]}
 
 

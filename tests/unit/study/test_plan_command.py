@@ -74,7 +74,7 @@ def test_a_stale_run_says_which_modules_made_it_so(project, capsys):
 
 def test_models_of_the_same_function_are_labelled(project, capsys):
     cli.main(["plan"])
-    note = capsys.readouterr().out.splitlines()[-1]
+    (note,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note:")]
     assert note.endswith("the same function: s12-pptt-local_attn3, s12-pptt-local_attn5")
 
 
@@ -110,3 +110,80 @@ def test_each_table_lists_its_own_runs(project, capsys):
     assert output.startswith("study full, 8 runs: 1 exist, 0 stale, 7 missing")
     small = output[output.index("small, 2 runs: 0 exist, 0 stale, 2 missing") :].splitlines()[1:3]
     assert all("phantom_tissue-28.xs-tttt-identity.scratch.s" in line for line in small)
+
+
+def attest_throughput(
+    project: Path,
+    model: str,
+    rate: float,
+    device: str = "NVIDIA H100",
+    name: str = "a",
+    dataset: str = "breastmnist",
+) -> None:
+    """A finished run of another study tells how fast it was."""
+    spec = {"dataset": dataset, "model": model, "size": 28, "training": {"threads": 2}}
+    content = {"spec": spec, "hashes": {}, "execution": {"images_per_second": rate, "device": device}}
+    write_atomic(project / f"results/runs/{name}/run.json", json.dumps(content))
+
+
+def left_to_train(capsys, *arguments: str) -> dict[str, str]:
+    assert cli.main(["plan", *arguments]) == 0
+    output = capsys.readouterr().out
+    lines = output[output.index("left to train:") :].splitlines()[1:]
+    return {line.split()[0]: line.split(maxsplit=1)[1] for line in lines}
+
+
+IMAGES = 35000 * 128
+
+
+def test_costs_come_from_multiply_adds_where_nothing_was_measured(project, capsys):
+    # 5 runs of S12 at 28 pixels: 1.8 G / 64 multiply-adds a pass, three passes, at 1e13 a second
+    hours = 5 * IMAGES * 3 * 1.8e9 / 64 / 1e13 / 3600
+    expected = f"5 runs, {hours:.2f} GPU-hours, {hours:.2f} hours on one GPU (from multiply-adds)"
+    assert left_to_train(capsys) == {"hybrids": expected, "all": expected}
+
+
+def test_costs_come_from_measured_throughput_of_the_same_model_first(project, capsys):
+    attest_throughput(project, "s12-pptt-identity", 4000.0)
+    attest_throughput(project, "s12-tttt-conv3", 1000.0, name="relative")
+    attest_throughput(project, "s12-pptt-local_attn3", 5.0, device="CPU x86_64", name="cpu")
+    # 3 runs of local attention (one of its four exists) by the median of its relatives, two of identity by itself
+    hours = (3 * IMAGES / 2500 + 2 * IMAGES / 4000) / 3600
+    assert left_to_train(capsys, "--jobs", "2")["all"] == (
+        f"5 runs, {hours:,.1f} GPU-hours, {hours / 2:,.1f} hours on 2 GPUs (from measured throughput)"
+    )
+    longest = IMAGES / 2500 / 3600
+    assert f" {longest:.2f} hours on 99 GPUs" in left_to_train(capsys, "--jobs", "99")["all"]
+
+
+def test_measured_and_counted_are_told_apart_and_shared_runs_count_once(project, capsys):
+    more = "  small: {scale: xs, mixers: {identity: }}\n  again: {arrangement: pptt, mixers: {identity: }}\n"
+    (project / "config.yaml").write_text(CONFIG + more)
+    attest_throughput(project, "xs-tttt-pooling3", 100.0)
+    # volumes of the same edge say nothing about images
+    attest_throughput(project, "s12-pptt-local_attn3", 7.0, name="volumes", dataset="adrenalmnist3d")
+    (project / "results/runs/broken").mkdir()
+    (project / "results/runs/broken/run.json").write_text("{")
+    found = left_to_train(capsys)
+    assert found["small"].startswith("2 runs") and found["small"].endswith("(from measured throughput)")
+    assert found["again"].startswith("2 runs") and found["again"].endswith("(from multiply-adds)")
+    assert found["all"].startswith("7 runs")
+    assert found["all"].endswith("(from measured throughput, 5 of 7 from multiply-adds)")
+
+
+def test_a_study_for_the_cpu_counts_cores(project, capsys, monkeypatch):
+    (project / "config.yaml").write_text(CONFIG + "execution: {needs_gpu: false}\n")
+    monkeypatch.setattr("tokenmix.study.plan_command.has_gpu", lambda: False)
+    attest_throughput(project, "s12-pptt-conv3", 300.0, device="CPU x86_64")  # on two threads
+    hours = 5 * IMAGES / 150 / 3600
+    assert left_to_train(capsys, "--jobs", "5")["all"] == (
+        f"5 runs, {hours:,.1f} core-hours, {hours / 5:,.1f} hours on 5 cores (from measured throughput)"
+    )
+    cli.main(["plan", "--json"])
+    costs = json.loads(capsys.readouterr().out)["costs"]
+    assert [(cost["table"], cost["runs"], cost["device"]) for cost in costs] == [("hybrids", 5, "CPU"), ("", 5, "CPU")]
+
+
+def test_no_job_is_a_mistake(project, capsys):
+    assert cli.main(["plan", "--jobs", "0"]) == 2
+    assert "--jobs 0" in capsys.readouterr().err

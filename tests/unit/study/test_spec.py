@@ -5,6 +5,7 @@ from typing import Any, get_args
 import pytest
 
 from tokenmix.study import spec as spec_module
+from tokenmix.study.checkpoints import load_checkpoints
 from tokenmix.study.config import Config
 from tokenmix.study.grid import Run
 from tokenmix.study.protocol import ModelOptions, Training
@@ -36,11 +37,34 @@ def test_every_training_field_counts(field):
     assert resolved(training={field: another(Training, field)}).hash != resolved().hash
 
 
-@pytest.mark.parametrize("field", sorted(ModelOptions.model_fields))
+@pytest.mark.parametrize("field", sorted(ModelOptions.model_fields.keys() - {"warm_heads"}))
 def test_every_model_option_counts_for_metaformers_only(field):
     changed = {"model": {field: another(ModelOptions, field)}}
     assert resolved(**changed).hash != resolved().hash
     assert resolved("resnet18-k3", **changed).hash == resolved("resnet18-k3").hash
+
+
+@pytest.mark.parametrize(
+    ("mixer", "init", "choice", "head_dim"),
+    [
+        ("local_attn3", "warm", "checkpoint", 32),
+        ("local_attn3", "warm", "by_mixer", 16),
+        ("local_attn3", "cold", "checkpoint", 16),
+        ("full_attn", "warm", "by_mixer", 32),
+        ("full_attn", "cold", "by_mixer", 16),
+    ],
+)
+def test_heads_of_a_warm_start(mixer, init, choice, head_dim):
+    config = Config.model_validate(
+        {
+            "datasets": {"breastmnist": {"size": 28}},
+            "model": {"warm_heads": choice},
+            "tables": {"t": {"arrangement": "pptt", "init": "pretrained", "mixers": {"full_attn": None}}},
+        }
+    )
+    run = Run("breastmnist", 28, f"s12-pptt-{mixer}", init, 0, ("t",))
+    options = resolve_spec(config, run, load_checkpoints()).model_options
+    assert options["head_dim"] == head_dim and "warm_heads" not in options
 
 
 @pytest.mark.parametrize("field, value", [
@@ -96,8 +120,25 @@ def test_remedies_are_changed_training_settings_in_order():
     assert rungs[3] == {"precision": "fp32", "mark": "+"}
 
 
+def test_a_remedy_can_turn_the_compiler_off():
+    compiled = {"compile": True, **ladder(compile=False)}
+    assert resolved(training=compiled).rungs[1] == {"compile": False, "mark": "*"}
+    assert resolved(training=ladder(compile=False)).rungs[1] == {"mark": "*"}
+
+
+def test_the_published_remedies_are_the_default():
+    rungs = resolved().rungs
+    assert [rung["mark"] for rung in rungs] == ["", "*", "#", "+"]
+    assert all(rung["iterations"] == 70000 and rung["lr"] == pytest.approx(1e-4) for rung in rungs[1:])
+    assert [(rung.get("batch_size"), rung.get("accumulation")) for rung in rungs[1:]] == [
+        (None, None),
+        (64, 2),
+        (32, 4),
+    ]
+
+
 def test_remedies_count_but_neither_their_marks_nor_those_of_another_policy():
-    record = resolved().hash
+    record = resolved(training={"divergence": {"policy": "record"}}).hash
     assert resolved(training=ladder(lr_factor=0.1)).hash != record
     assert resolved(training=ladder(lr_factor=0.1)).hash != resolved(training=ladder(lr_factor=0.2)).hash
     assert resolved(training=ladder(lr_factor=0.1)).hash == resolved(training=ladder(lr_factor=0.1, mark="#")).hash

@@ -1,5 +1,6 @@
 """The training itself: exact resume, accumulation, divergence, what it reads and when."""
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,44 @@ def test_validation_keeps_its_last_batch(prepared) -> None:
     assert len(logits) == len(labels) == 21
     alone, _ = make_training(prepared, batch_size=5).predict(training.val)
     torch.testing.assert_close(logits, alone)
+
+
+def test_whole_batches_alone_can_pick_the_checkpoint(prepared, monkeypatch) -> None:
+    metrics = engine.validation_metrics
+    for batch, cases in {8: 16, 21: 21, 64: 21}.items():  # of 21 cases; all where not even one batch is whole
+        judged = []
+
+        def counted(scores: torch.Tensor, labels: torch.Tensor, judged: list[int] = judged) -> dict[str, torch.Tensor]:
+            judged.append(len(scores))
+            return metrics(scores, labels)
+
+        monkeypatch.setattr(engine, "validation_metrics", counted)
+        training = make_training(prepared, batch_size=batch, iterations=1, drop_last_validation=True)
+        train(training)
+        assert set(judged) == {cases} == {training.selection_cases}
+        assert len(training.predict(training.val)[0]) == 21  # what is published stays whole
+    assert make_training(prepared, batch_size=8).selection_cases == 21
+
+
+@pytest.mark.parametrize(
+    ("choice", "carved", "split"),
+    [
+        ("val", None, "val"),
+        ("val", {"from": "train"}, "val"),
+        ("test_without_val", None, "val"),
+        ("test_without_val", {"from": "train"}, "test"),
+        ("test", None, "test"),
+    ],
+)
+def test_the_test_split_can_pick_the_checkpoint(prepared, choice: str, carved: Any, split: str) -> None:
+    own = dataclasses.replace(prepared, card={**prepared.card, "carved": carved})
+    training = make_training(own, selection_split=choice)
+    assert (training.selected_on, training.selection_cases) == (split, {"val": 21, "test": 19}[split])
+    assert train(training) is None
+    training.model.load_state_dict(training.best.weights)
+    logits, labels = training.predict(engine.DeviceSplit(own, split, CPU))
+    score = engine.validation_metrics(training.criterion.probabilities(logits), labels)["f1_macro"]
+    assert training.best.score == pytest.approx(score.item(), abs=1e-6)
 
 
 def test_a_bad_step_never_enters_the_weights(prepared, monkeypatch) -> None:

@@ -65,6 +65,7 @@ def test_outputs_are_complete_and_attested(tmp_path: Path) -> None:
     assert run["spec"] == planned["spec"] and run["hashes"] == planned["hashes"]
     assert run["libraries"]["torch"] == torch.__version__.partition("+")[0]
     assert run["parameters"] == sum(p.numel() for p in load_file(folder / "model.safetensors").values())
+    assert (run["selected_on"], run["selection_cases"]) == ("val", 21)
     assert run["execution"]["attempts"] == 1 and run["execution"]["first_step_seconds"] > 0
     # links into the store, newer than the data
     assert (folder / "run.json").samefile(tmp_path / "results" / "store" / RUN / "run.json")
@@ -74,7 +75,7 @@ def test_outputs_are_complete_and_attested(tmp_path: Path) -> None:
     assert list(rows[0]) == columns.split()
     (selected,) = (row for row in rows if row["selected"] == "1")
     epoch, iteration, score = (selected[name] for name in ("epoch", "iteration", "val_f1_macro"))
-    assert run["best"] == {"epoch": int(epoch), "iteration": int(iteration), "score": float(score)}
+    assert run["best"] == {"rung": 0, "epoch": int(epoch), "iteration": int(iteration), "score": float(score)}
 
     predictions = np.load(folder / "predictions.npz")
     for split, n in (("val", 21), ("test", 19)):
@@ -101,6 +102,12 @@ def test_the_test_split_is_opened_once_after_training(tmp_path: Path, monkeypatc
     assert events.index("test") > max(i for i, event in enumerate(events) if event == "step")
 
 
+def test_selection_on_test_is_attested(tmp_path: Path) -> None:
+    assert main([str(make_plan(tmp_path, selection_split="test", drop_last_validation=True))]) == 0
+    run = attested(tmp_path)
+    assert (run["selected_on"], run["selection_cases"]) == ("test", 16)
+
+
 def test_divergence_is_recorded_with_the_last_good_checkpoint(tmp_path: Path) -> None:
     # the warm-up validates once at a sane rate; then the rate is absurd
     plan = make_plan(tmp_path, lr=1e6, iterations=60)
@@ -119,7 +126,7 @@ def test_a_run_that_was_never_validated_publishes_its_initial_weights(tmp_path: 
     plan = make_plan(tmp_path, lr=1e30, warmup_epochs=0)
     assert main([str(plan)]) == 0
     run = attested(tmp_path)
-    assert run["status"] == "diverged" and run["best"] == {"epoch": 0, "iteration": 0, "score": None}
+    assert run["status"] == "diverged" and run["best"] == {"rung": 0, "epoch": 0, "iteration": 0, "score": None}
     assert (tmp_path / "results" / "runs" / RUN / "history.csv").read_text().count("\n") == 1
 
 
@@ -147,7 +154,8 @@ def test_the_last_rung_may_diverge_too(tmp_path: Path) -> None:
     plan = make_plan(tmp_path, lr=1e30, rungs=({"mark": ""}, {"iterations": 16, "mark": "*"}))
     assert main([str(plan)]) == 0
     run = attested(tmp_path)
-    assert run["status"] == "diverged" and run["mark"] == "*"
+    # both were validated once, with the same result: the first is kept
+    assert run["status"] == "diverged" and run["mark"] == "" and run["best"]["rung"] == 0
     assert [rung["status"] for rung in run["rungs"]] == ["diverged", "diverged"]
 
 

@@ -1,5 +1,6 @@
 """Learning rate and validations by epoch."""
 
+import dataclasses
 import itertools
 import math
 
@@ -20,6 +21,15 @@ def test_learning_rate_follows_the_closed_form() -> None:
     assert rates[27] == pytest.approx(1e-5 + 9.9e-4 * math.cos(math.pi / 4) ** 2)  # the middle of the cosine
     assert rates[-1] == pytest.approx(1e-5)
     assert all(a > b for a, b in itertools.pairwise(rates[5:]))
+
+
+def test_the_lag_delays_the_schedule_and_cuts_its_end() -> None:
+    late = dataclasses.replace(STUDY, schedule_lag=True)
+    rates = [learning_rate(epoch, 50, late) for epoch in range(50)]
+    assert rates[:3] == pytest.approx([1e-5, 1e-5, 2.08e-4])
+    assert rates[6] == pytest.approx(1e-3)
+    # 43 epochs into a cosine of 50
+    assert rates[-1] == pytest.approx(1e-5 + 9.9e-4 * math.cos(math.pi * 43 / 100) ** 2)
 
 
 def test_a_run_of_one_epoch_after_the_warm_up_has_the_full_rate() -> None:

@@ -1,0 +1,56 @@
+"""`tokenmix audit`: train some cells again from nothing, compare, and leave a record for the PDF's colophon."""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+from tokenmix.errors import UserError
+from tokenmix.reporting.audit import TOLERANCE, audit, pick
+from tokenmix.reporting.audited import outcome, record_file, words
+from tokenmix.reporting.inputs import Study
+from tokenmix.study.cost import estimate, has_gpu
+from tokenmix.study.newest import newest_index
+
+DETAILS = """
+A cell is a model on a data set; of each one that is picked, one seed is trained again below <results>/<study>/audit.
+What an interrupted call has finished is kept, and the same call goes on. Exit code 1 where a cell is not reproduced.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `tokenmix audit`."""
+    parser.description = f"{parser.description}. {DETAILS}"
+    parser.add_argument("number", type=int, metavar="K", help="cells to audit, drawn in proportion to their cost")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draw (default: 0)")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=TOLERANCE,
+        help="allowed difference of each metric where device or libraries differ, so that bytes may (default: "
+        f"{TOLERANCE}); where they do not, every byte has to be equal",
+    )
+    parser.add_argument("--study", help="overlay of workflow/studies, or full; default: config.yaml's")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train and compare; returns 1 where a cell is not reproduced."""
+    if not (math.isfinite(args.tolerance) and args.tolerance >= 0):
+        raise UserError(f"--tolerance is {args.tolerance}; give a number from 0 on")
+    study = Study.open(newest_index(Path.cwd(), args.study))
+    picked = pick(study, args.number, args.seed)
+    cost = estimate([study.index["runs"][run] for run in picked])
+    if study.index["execution"]["needs_gpu"] and not has_gpu():
+        raise UserError(
+            f"the study {study.name} is made for GPUs and this machine has none: {args.number} cells would take "
+            f"roughly {cost.cpu_core_hours:,.0f} hours of a CPU core; audit where it was trained"
+        )
+    hours = cost.gpu_hours if study.index["execution"]["needs_gpu"] else cost.cpu_core_hours
+    print(f"{args.number} cells to train, roughly {hours:.2g} hours", file=sys.stderr)
+    found = audit(study, args.number, args.seed, args.tolerance, lambda line: print(line, file=sys.stderr, flush=True))
+    for audited in found:
+        equal = "every byte is equal" if audited.rule == "bytes" else f"metrics agree within {args.tolerance:g}"
+        differs = f"differs in {', '.join(audited.differs)}, by up to {audited.largest_difference:.3g} in a metric"
+        print(f"{audited.run}: {equal if audited.reproduced else differs}")
+    print(f"{words(outcome(study))} (seed {args.seed}); {record_file(study)}")
+    return 0 if all(audited.reproduced for audited in found) else 1

@@ -1,0 +1,105 @@
+"""What Snakemake noted when it made a file, held against what it would make now: settings and code of the file's rule.
+
+Snakemake keeps one JSON file per output below `.snakemake/metadata`, named by the output in base64; its `params` are
+Python literals. Where the note is gone, nothing is known but whether the file is there.
+"""
+
+import ast
+import json
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenmix.errors import UserError
+from tokenmix.files import read_json
+from tokenmix.study.code import CodeIdentity
+from tokenmix.study.plan import Plan, stage_file
+from tokenmix.study.stale import Difference, changes
+
+METADATA = Path(".snakemake", "metadata")
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file of the study, the rule that makes it, the stage whose code it runs, and the settings it is given."""
+
+    file: str
+    rule: str
+    stage: str
+    settings: Mapping[str, Any] | None = None
+
+
+def outputs(plan: Plan, tables: list[str], figures: list[str], *, paper: bool) -> Iterator[Output]:
+    """What is made after training for these tables and figures; with `paper`, for the whole PDF."""
+    content = plan.content
+    folder = f"{content['results']}/{content['study']}"
+    drawn = set(figures)
+    shown = list(content["tables"]) if paper or drawn & {"scores", "ranks", "reported"} else tables
+    for table in shown:
+        for dataset in content["tables"][table]["datasets"]:
+            file = f"{folder}/metrics/{table}/{dataset}.csv"
+            yield Output(file, "evaluate", "evaluation", {"evaluation": content["evaluation"]})
+    if paper or "ranks" in drawn:
+        yield from (Output(f"{folder}/metrics/{table}/ranks.csv", "rank", "ranking") for table in shown)
+    if paper or drawn & {"mac_mixers", "mac_sizes"}:
+        settings = {"profile": content["profile"], "model": content["model_options"]}
+        yield Output(f"{folder}/profile/models.csv", "profile", "profiling", settings)
+    for table in list(content["tables"]) if paper else tables:
+        settings = {f"tables.{table}": content["tables"][table]}
+        yield Output(f"{folder}/paper/tables/{table}.tex", "table", "tables", settings)
+    if paper or "reported" in drawn:
+        yield Output(f"{folder}/paper/tables/reported.tex", "table_of_reported", "reported")
+    for figure in figures:
+        yield Output(f"{folder}/paper/figures/{figure}.pdf", "figure", "figures")
+    if paper:
+        yield Output(f"{folder}/paper/tables/datasets.tex", "table_of_datasets", "tables")
+        yield Output(f"{folder}/paper/values.json", "values", "values")
+        yield Output(f"{folder}/paper/runs.tex", "runs_appendix", "appendix")
+        yield Output(f"{folder}/paper.pdf", "pdf", "paper")
+
+
+def differences(plan: Plan, output: Output, code: CodeIdentity) -> list[Difference] | None:
+    """What changed since an output was made, where its stage's code is now `code`; None where nothing is on record."""
+    params = _params(output.file)
+    if params is None:
+        return None
+    found: list[Difference] = []
+    texts = [param for param in params if isinstance(param, str)]
+    old = next((text for text in texts if _HASH.fullmatch(text)), None)
+    if old is not None and old != code.hash:
+        listing = stage_file(plan.results, old)
+        parts = changes("code", read_json(listing), code.parts) if listing.is_file() else ()
+        found += parts or [Difference("code", f"the code of stage {output.stage}", old, code.hash)]
+    if output.settings is not None:
+        found += changes("spec", _settings(texts, output.settings), output.settings)
+    return found
+
+
+def _settings(texts: list[str], now: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings on record, under the names that they have now; those of now where none are on record."""
+    for text in texts:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            continue
+        values = value if isinstance(value, list) else [value]
+        if len(values) == len(now) and all(isinstance(part, dict) for part in values):
+            return dict(zip(now, values, strict=True))
+    return dict(now)
+
+
+def _params(file: str) -> list[Any] | None:
+    name = urlsafe_b64encode(file.encode()).decode()
+    # long names are cut into folders, each part but the last marked by @
+    parts = [name[i : i + 254] for i in range(0, len(name), 254)]
+    path = METADATA.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1])
+    if not path.is_file():
+        return None
+    try:
+        return [ast.literal_eval(param) for param in read_json(path)["params"]]
+    except (UserError, KeyError, TypeError, ValueError, SyntaxError):
+        return None

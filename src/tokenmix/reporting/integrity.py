@@ -1,0 +1,84 @@
+"""Whether what lies under a run's name is that run: its attestation against its name and plan, its files against both.
+
+A run's name ends in a hash over its spec, data and code, so that an edited attestation betrays itself even where
+plan and store are gone. Every complaint says which file, and where the right one is or how to make it again.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenmix.errors import UserError
+from tokenmix.files import canonical_json, read_json, sha256_file
+from tokenmix.reporting.inputs import Study
+from tokenmix.study.code import DIGITS
+from tokenmix.study.spec import identifying
+
+ATTESTATION = "run.json"
+#: the artefact that every score comes from
+PREDICTIONS = "predictions.npz"
+
+
+def remake(study: Study, run: str) -> str:
+    """The command that publishes a run again from the store, or trains it where the store has lost it."""
+    return f"snakemake {study.results}/runs/{run}/{ATTESTATION} --config study={study.name}"
+
+
+def run_problems(study: Study, run: str) -> list[str]:
+    """All that is wrong with the attestation and the predictions of a run."""
+    folder = study.results / "runs" / run
+    path = folder / ATTESTATION
+    if not path.is_file():
+        kept = study.results / "store" / run / "finished.json"
+        how = "the store still holds it, so that this trains nothing: " if kept.is_file() else ""
+        return [f"the run {run} was deleted: {path} is missing; make it again: {how}{remake(study, run)}"]
+    try:
+        attested = study.run(run)
+        plan = _read(study.results / "plan" / f"{run}.json")
+        found = list(_attestation_problems(study, run, attested, plan))
+        wanted = attested["outputs"][PREDICTIONS]
+    except UserError as error:
+        return [str(error)]
+    except (KeyError, TypeError, AttributeError) as error:
+        return [f"{path} is no attestation of a run ({error!r}); {_again(study, run, ATTESTATION, None)}"]
+    predictions = folder / PREDICTIONS
+    if not predictions.is_file():
+        found.append(f"{predictions} is missing; {_again(study, run, PREDICTIONS, wanted)}")
+    elif sha256_file(predictions) != wanted:
+        found.append(
+            f"{predictions} is not the file that its {ATTESTATION} attests; {_again(study, run, PREDICTIONS, wanted)}"
+        )
+    return found
+
+
+def _attestation_problems(
+    study: Study, run: str, attested: Mapping[str, Any], plan: Mapping[str, Any]
+) -> Iterator[str]:
+    path, receipt = study.results / "runs" / run / ATTESTATION, _read(study.results / "store" / run / "finished.json")
+    again = _again(study, run, ATTESTATION, receipt.get(ATTESTATION))
+    hashes = attested["hashes"]
+    counted = canonical_json(identifying(attested["spec"], tuple(plan.get("rungs", ()))))
+    spec = hashlib.sha256(counted.encode()).hexdigest()
+    joined = canonical_json({"spec": spec, "data": hashes["data"], "code": hashes["code"]})
+    named = hashlib.sha256(joined.encode()).hexdigest()[:DIGITS]
+    if attested["run"] != run or named != run.rpartition(".")[2]:
+        yield f"{path} was changed: its spec, data and code do not make the hash in the name {run}; {again}"
+    elif plan and (plan["data"]["hash"], plan["code"]["hash"]) != (hashes["data"], hashes["code"]):
+        yield f"{path} and {study.results / 'plan' / run}.json name other data or code; {again}"
+    elif receipt.get(ATTESTATION) and sha256_file(path) != receipt[ATTESTATION]:
+        yield f"{path} was changed after the run finished; {again}"
+
+
+def _again(study: Study, run: str, name: str, checksum: str | None) -> str:
+    """Where the right file is, or how to make it again."""
+    kept, published = study.results / "store" / run / name, study.results / "runs" / run
+    if checksum and kept.is_file() and sha256_file(kept) == checksum:
+        return f"the right one is {kept}; publish it again: rm -r {published} && {remake(study, run)}"
+    return f"no copy is left; train it again: rm -r {kept.parent} {published} && {remake(study, run)}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON file that may be missing."""
+    found = read_json(path) if path.is_file() else {}
+    return found if isinstance(found, dict) else {}

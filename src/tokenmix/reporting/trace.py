@@ -1,0 +1,227 @@
+"""From a value back to all that made it: metric file, predictions, runs, specs, data, code, logs, hosts."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenmix.errors import UserError
+from tokenmix.files import read_json
+from tokenmix.reporting.inputs import Study
+from tokenmix.reporting.integrity import ATTESTATION, PREDICTIONS, run_problems
+from tokenmix.reporting.names import model_name
+from tokenmix.reporting.records import Cell
+from tokenmix.reporting.registry import Registry, Value, nearest
+from tokenmix.reporting.tex import key
+from tokenmix.study.code import DIGITS
+
+#: where the files of a value lie that are named below the study's own folder
+_OWN = ("metrics", "profile", "paper")
+#: candidates of an ambiguous cell that one message shows
+_SHOWN = 12
+_LOGS = Path("logs")
+
+
+@dataclass(frozen=True)
+class RunTrace:
+    """One training behind a value. Files are paths; `data_source` holds the checksums of the archive it came from,
+    `weights` the published weights that it started from, if it did."""
+
+    run: str
+    seed: int | None
+    status: str
+    spec: str
+    plan: str
+    attestation: str
+    predictions: str
+    predictions_sha256: str
+    data: str
+    data_folder: str
+    data_source: Mapping[str, Any]
+    weights: Mapping[str, Any]
+    code: str
+    code_folder: str
+    commit: str
+    edited: bool
+    log: str
+    benchmark: str
+    seconds: float | None
+    host: str
+    device: str
+    ended: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The chain of one value. command: what computes the value again; problems: links of the chain that do not hold."""
+
+    key: str
+    value: Value
+    files: tuple[str, ...]
+    log: str
+    runs: tuple[RunTrace, ...]
+    command: str
+    problems: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def trace(study: Study, registry: Registry, name: str) -> Trace:
+    """The chain of the value with this key; raises UserError with the nearest keys where there is none."""
+    value = registry[name]
+    files = tuple(str(place(study, file)) for file in value.files)
+    # a value without files is about the study: its runs are all of the study's
+    runs = value.runs or (tuple(study.index["runs"]) if not files else ())
+    problems = [problem for run in runs for problem in run_problems(study, run)]
+    problems += [f"{file} is missing; make it again: {command(study, value)}" for file in files if not _exists(file)]
+    if not problems and value.rule == "evaluate":
+        problems += _differs(study, name, value)
+    return Trace(
+        name,
+        value,
+        files,
+        _log(study, value),
+        tuple(run_trace(study, run) for run in runs),
+        command(study, value),
+        tuple(problems),
+    )
+
+
+def cell_key(study: Study, words: Sequence[str]) -> str:
+    """The key of the value in one cell: TABLE MODEL DATASET METRIC [INIT], each word exact or in a short form.
+
+    Short forms: `local_attn5` for any scale and arrangement, `local_attn` for any kernel, `breastmnist` for any
+    size. Raises UserError where no cell fits or several do, which it lists.
+    """
+    ((table,),) = _fitting([words[0].removeprefix("table_")], [(name,) for name in study.tables], ("table",))
+    cells = study.cells_of(study.tables[table])
+    order = [(model, dataset, metric, init) for dataset, model, init, metric in cells]
+    found = _fitting(words[1:], order, ("model", "data set", "metric", "initialisation"))
+    if len(found) > 1:
+        listed = [f"\n  tokenmix trace {table} {' '.join(cell)}" for cell in found[:_SHOWN]]
+        more = f"\n  and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise UserError(f"{' '.join(words)} fits {len(found)} cells; choose one of" + "".join(listed) + more)
+    model, dataset, metric, init = found[0]
+    return key(metric, dataset, model, init)
+
+
+def _fitting(words: Sequence[str], known: Sequence[tuple[str, ...]], kinds: Sequence[str]) -> Sequence[tuple[str, ...]]:
+    """Of the known names those whose parts the words name, one word a part; exact ones win over short forms."""
+    for place, word in enumerate(words):
+        exact = [names for names in known if names[place] == word]
+        fitting = exact or [names for names in known if _is_short(word, names[place])]
+        if not fitting:
+            there = list(dict.fromkeys(names[place] for names in known))
+            near = nearest(word, there) or there[:_SHOWN]
+            raise UserError(f"no {kinds[place]} here is called {word}; the nearest are {', '.join(near)}")
+        known = fitting
+    return known
+
+
+def _is_short(word: str, name: str) -> bool:
+    return name.startswith(f"{word}-") or name.endswith(f"-{word}") or word == model_name(name).mixer
+
+
+def run_trace(study: Study, run: str) -> RunTrace:
+    """What is known of one run; what is gone is left empty."""
+    folder, entry = study.results / "runs" / run, study.index["runs"].get(run, {})
+    attested = _tolerant(folder / ATTESTATION)
+    plan = _tolerant(study.results / "plan" / f"{run}.json")
+    hashes, execution, git = (attested.get(part) or {} for part in ("hashes", "execution", "git"))
+    data, code = str(hashes.get("data", "")), str(hashes.get("code", ""))
+    dataset = f"{entry.get('dataset')}-{entry.get('size')}.{data[:DIGITS]}"
+    origin = _tolerant(study.results / "plan" / "data" / f"{dataset}.json")
+    benchmark = study.results / "benchmarks" / "train" / f"{run}.jsonl"
+    return RunTrace(
+        run=run,
+        seed=entry.get("seed"),
+        status=str(attested.get("status", "deleted")),
+        spec=str(hashes.get("spec", "")),
+        plan=_present(study.results / "plan" / f"{run}.json"),
+        attestation=_present(folder / ATTESTATION),
+        predictions=_present(folder / PREDICTIONS),
+        predictions_sha256=str(attested.get("outputs", {}).get(PREDICTIONS, "")),
+        data=data,
+        data_folder=str(plan.get("data", {}).get("folder", "")),
+        data_source=origin.get("source", {}),
+        weights={**plan.get("spec", {}).get("weights", {}), **plan.get("weights", {})},
+        code=code,
+        code_folder=_present(study.results / "code" / code[:DIGITS]) if code else "",
+        commit=str(git.get("commit") or ""),
+        edited=bool(git.get("dirty")),
+        log=_present(_LOGS / "train" / f"{run}.log"),
+        benchmark=_present(benchmark),
+        seconds=execution.get("seconds"),
+        host=str(execution.get("host") or ""),
+        device=str(execution.get("device") or ""),
+        ended=str(execution.get("ended") or ""),
+    )
+
+
+def command(study: Study, value: Value) -> str:
+    """The call of Snakemake that computes a value again, from what its rule reads."""
+    files = [str(place(study, file)) for file in value.files]
+    again = files[0] if files else f"{study.paper}/values.json"
+    return f"snakemake {study.paper}/values.json --forcerun {again} --config study={study.name}"
+
+
+def place(study: Study, file: str) -> Path:
+    """Where a file of a value lies, seen from the project's folder."""
+    return study.folder / file if file.partition("/")[0] in _OWN else Path(file)
+
+
+def _differs(study: Study, name: str, value: Value) -> list[str]:
+    """Whether the registry's value is still that of the metric file."""
+    statistics = {"": "mean", "/std": "std", "/low": "low", "/high": "high"}
+    cells: dict[str, tuple[Cell, str]] = {
+        key(cell.metric, cell.dataset, cell.model, cell.init) + suffix: (cell, field)
+        for cell in study.cells.values()
+        for suffix, field in statistics.items()
+    }
+    cell, field = cells.get(name, (None, ""))
+    found = getattr(cell, field) if cell else None
+    if found == value.value or (value.value is None and found is not None and found != found):
+        return []
+    files = ", ".join(value.files)
+    return [f"values.json holds {value.value} and {files} {found}; compute it again: {command(study, value)}"]
+
+
+def _log(study: Study, value: Value) -> str:
+    """The log of the rule that computed a value."""
+    logs = {
+        "evaluate": [_LOGS / "evaluate" / Path(file).parent.name / f"{_dataset(file)}.log" for file in value.files],
+        "profile": [_LOGS / "profile" / f"{study.name}.log"],
+        "prepare_data": [_LOGS / "data" / f"{Path(file).parent.name}.log" for file in value.files],
+        "table_of_reported": [_LOGS / "tables" / "reported.log"],
+    }
+    return _present(logs.get(value.rule, [_LOGS / "paper" / f"{study.name}.values.log"])[0])
+
+
+def _dataset(file: str) -> str:
+    return Path(file).name.removesuffix(".cells.csv")
+
+
+def _exists(file: str) -> bool:
+    return Path(file).is_file()
+
+
+def _present(path: Path) -> str:
+    return str(path) if path.exists() else ""
+
+
+def _tolerant(path: Path) -> dict[str, Any]:
+    """A JSON file, or nothing where it is missing or broken: the chain is shown as far as it goes."""
+    try:
+        found = read_json(path)
+    except UserError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def benchmark_of(run: RunTrace) -> dict[str, Any]:
+    """What the last job at a run measured."""
+    lines = Path(run.benchmark).read_text(encoding="utf-8").splitlines() if run.benchmark else []
+    return json.loads(lines[-1]) if lines else {}

@@ -1,0 +1,41 @@
+"""Uplift by pretraining against the kernel, in the layout of scores against the kernel."""
+
+from typing import Any
+
+from tokenmix.reporting.figures_style import nothing
+from tokenmix.reporting.inputs import Study
+from tokenmix.reporting.kernels import Panel, Point, draw
+from tokenmix.reporting.names import metric_name
+from tokenmix.reporting.uplift import uplifts
+
+#: the metric of the figure; values of the others are in the registry
+METRIC = "auc"
+
+
+def uplift(study: Study) -> tuple[Any, str]:
+    """Uplift against the kernel for each table with pretrained models that were trained from scratch, too."""
+    found = uplifts(study.cells, study.level)
+    rows = {}
+    for table in study.tables.values():
+        panels = []
+        for dataset in table.datasets:
+            keys = [(dataset, *row, METRIC) for row in table.rows]
+            here = [found[at] for at in keys if at in found]
+            points = tuple(
+                Point(each.pretrained.model, each.pretrained.init, each.percent, each.low, each.high) for each in here
+            )
+            panels += [Panel(study.title(dataset), points, lambda *_: True)] if points else []
+        if panels:
+            rows[f"{table.name.replace('_', ' ')}\nuplift (%)"] = panels
+    caption = (
+        f"Uplift by pretraining: change of the {metric_name(METRIC)} on the test split in percent of the same model's "
+        "own mean from scratch, on the same data set at the same size, against the kernel. Bars: \\val{study/level} "
+        "intervals over seeds (delta method, Welch's degrees of freedom), where both were trained more than once. "
+        "Cells with a diverged run are left out."
+    )
+    if not rows:
+        return nothing("No model of this study was trained both pretrained and from scratch."), caption
+    figure, hollow = draw(rows)
+    for axis in figure.axes:
+        axis.axhline(0, color="0.5", lw=0.7, zorder=1)
+    return figure, caption + (" Hollow markers: cold start." if hollow else "")

@@ -1,0 +1,90 @@
+"""Cells whose runs needed a remedy carry its mark in tables of every layout, and a footnote says what it was."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from fake_studies import MODELS, make_study
+
+from tokenmix.reporting.inputs import Study
+from tokenmix.reporting.tables import write
+
+KEYS = ["breastmnist-28", "pneumoniamnist-28"]
+
+
+def shown(path: Path, layout: str) -> str:
+    """The table's TeX in one layout."""
+    content = json.loads(path.read_text())
+    content["tables"]["classification_4t"]["layout"] = layout
+    path.write_text(json.dumps(content))
+    study = Study.open(path)
+    write(study, "classification_4t", study.paper / "tables")
+    return (study.paper / "tables/classification_4t.tex").read_text()
+
+
+def climb(path: Path, dataset: str, rung: int, mark: str, changes: dict, *, trained_as: str = "") -> None:
+    """One seed of the second model ends with a rung of the ladder, whose mark may have been another in training."""
+    content = json.loads(path.read_text())
+    name = next(run for run, entry in content["runs"].items() if run.startswith(f"{dataset}.{MODELS[1]}."))
+    file = path.parent.parent / "runs" / name / "run.json"
+    attestation = json.loads(file.read_text())
+    attestation["mark"] = trained_as or mark
+    attestation["rungs"] = [{"rung": number, "status": "diverged"} for number in range(rung)]
+    attestation["rungs"].append({"rung": rung, "mark": attestation["mark"], "status": "finished"})
+    file.write_text(json.dumps(attestation))
+    rungs = [{"mark": ""}] * rung + [{"mark": mark, **changes}]
+    (path.parent / f"{name}.json").write_text(json.dumps({"rungs": rungs}))
+
+
+def describe(path: Path, notes: dict[str, str]) -> None:
+    """The footnotes of marks as the config has them now."""
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "remedies": notes}))
+
+
+def marked(tex: str, dataset: str, model: str) -> str:
+    """The mark behind a cell's AUC, which stands before or behind its spread."""
+    found = re.search(rf"auc/{dataset}/{model}/scratch\}}(.*?)(&|\\\\$|\\\\\\\\)", tex, re.M)
+    assert found
+    return "".join(re.findall(r"\\textsuperscript\{(.*?)\}", found[1]))
+
+
+@pytest.mark.parametrize("layout", ["models", "datasets"])
+def test_the_mark_stands_at_its_cell_and_the_footnote_says_what_changed(tmp_path: Path, layout: str) -> None:
+    path = make_study(tmp_path, diverged=())
+    assert "after a divergence" not in shown(path, layout)
+    climb(path, KEYS[0], 2, "#", {"lr": 0.0001, "batch_size": 64})
+    tex = shown(path, layout)
+    assert marked(tex, KEYS[0], MODELS[1]) == r"\#"
+    assert marked(tex, KEYS[1], MODELS[1]) == marked(tex, KEYS[0], MODELS[0]) == ""
+    assert tex.count("after a divergence") == 1
+    assert re.search(r"\\textsuperscript\{\\#\}after a divergence, .*: batch size 64 and lr 0.0001\.", tex)
+
+
+@pytest.mark.parametrize("layout", ["models", "datasets"])
+def test_the_configs_own_words_and_its_present_mark_are_used(tmp_path: Path, layout: str) -> None:
+    path = make_study(tmp_path, diverged=())
+    climb(path, KEYS[0], 1, "*", {"lr": 0.0001}, trained_as="old")
+    describe(path, {"*": "a tenth of the rate & twice as long."})
+    tex = shown(path, layout)
+    assert marked(tex, KEYS[0], MODELS[1]) == "*"
+    assert r"\textsuperscript{*}after a divergence" in tex
+    assert r": a tenth of the rate \& twice as long." in tex
+    assert "{old}" not in tex
+
+
+def test_one_mark_with_two_meanings_names_the_data_sets(tmp_path: Path) -> None:
+    path = make_study(tmp_path, diverged=())
+    for key, batch in zip(KEYS, (64, 32), strict=True):
+        climb(path, key, 1, "*", {"batch_size": batch})
+    tex = shown(path, "models")
+    assert "batch size 64 (breastmnist); batch size 32 (pneumoniamnist)." in tex
+    assert tex.count("after a divergence") == 1
+
+
+def test_a_remedy_that_did_not_help_keeps_the_dagger(tmp_path: Path) -> None:
+    path = make_study(tmp_path, diverged=[("breastmnist", MODELS[1])])
+    climb(path, KEYS[0], 1, "*", {"lr": 0.0001})
+    assert marked(shown(path, "models"), KEYS[0], MODELS[1]).endswith("*")
+    assert "\\textdagger" in marked(shown(path, "models"), KEYS[0], MODELS[1])

@@ -1,0 +1,176 @@
+"""`tokenmix trace` as a user sees it: a chain that holds, and one that says where it is broken."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import traced_study
+
+from tokenmix.cli import main
+from tokenmix.files import read_json, sha256_file
+from tokenmix.reporting.inputs import Study
+
+KEY = "auc/phantom_tissue-28/xs-tttt-local_attn5/scratch"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study, made once."""
+    folder = tmp_path_factory.mktemp("traced")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        traced_study.make(folder)
+    return folder
+
+
+@pytest.fixture
+def study(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Study]:
+    """A copy of it that a test may damage, as the current folder."""
+    shutil.copytree(made, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    (index,) = Path("results/plan").glob("full.*.json")
+    yield Study.open(index)
+
+
+@pytest.fixture
+def traced(study: Study, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[dict, str]]:
+    """What `tokenmix trace --json` says, and its message where the chain is broken."""
+
+    def traced(*words: str, broken: bool = False) -> tuple[dict, str]:
+        assert main(["trace", *words, "--json"]) == (2 if broken else 0)
+        output = capsys.readouterr()
+        return (json.loads(output.out) if output.out else {}), output.err
+
+    return traced
+
+
+def test_each_link_of_the_chain_is_the_file_that_it_names(study, traced) -> None:
+    found, _ = traced(KEY)
+    with Path(found["files"][0]).open() as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"] == "auc" and "local_attn5" in row["model"]]
+    assert [float(row["mean"]) for row in rows] == [found["value"]["value"]]
+    assert [run["seed"] for run in found["runs"]] == [0, 1] and not found["problems"]
+    for run in found["runs"]:
+        assert sha256_file(run["predictions"]) == run["predictions_sha256"]
+        plan, attested = read_json(run["plan"]), read_json(run["attestation"])
+        assert plan["hashes"] == {part: run[part] for part in ("spec", "data", "code")} == attested["hashes"]
+        assert read_json(Path(run["code_folder"]) / "modules.json")["hash"] == run["code"]
+        assert Path(run["log"]).read_text() == "trained\n" and run["commit"] == attested["git"]["commit"]
+        assert run["host"] == attested["execution"]["host"] and Path(run["benchmark"]).is_file()
+    assert found["command"] == (
+        f"snakemake results/full/paper/values.json --forcerun {found['files'][0]} --config study=full"
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "small xs-tttt-local_attn5 phantom_tissue-28 auc scratch",
+        "small local_attn5 phantom_tissue auc",
+        "table_small local_attn5 phantom_tissue auc",
+    ],
+)
+def test_a_cell_of_a_table_is_found_by_short_names(traced, words: str) -> None:
+    assert traced(*words.split())[0]["key"] == KEY
+
+
+def test_an_ambiguous_cell_lists_the_candidates(traced, study) -> None:
+    _, message = traced("small", "local_attn", "phantom_tissue", "auc", broken=True)
+    candidates = [line.split()[2:] for line in message.splitlines()[1:]]
+    assert [words[1] for words in candidates] == ["xs-tttt-local_attn3", "xs-tttt-local_attn5"]
+    # each candidate can be pasted
+    assert traced(*candidates[1])[0]["key"] == KEY
+    assert "fits 8 cells" in traced("small", "local_attn5", broken=True)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("auc/phantom_tisue-28/xs-tttt-local_attn5/scratch", f"the nearest are {KEY}"),
+        ("small local_atn5 phantom_tissue auc", "no model here is called local_atn5; the nearest are xs-tttt-local"),
+        ("small local_attn5 phantom auc", "no data set here is called phantom; the nearest are phantom_"),
+        ("small local_attn5 phantom_tissue au", "no metric here is called au; the nearest are auc"),
+        ("smal local_attn5 phantom_tissue auc", "no table here is called smal; the nearest are small"),
+        ("a b c d e f", "6 words were given; give KEY, or TABLE MODEL DATASET METRIC"),
+        ("small local_attn5 --study mini", "no plan of the study 'mini'"),
+    ],
+)
+def test_an_unknown_name_is_one_message(study, words: str, message: str, capsys) -> None:
+    assert main(["trace", *words.split()]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error
+
+
+def run_of(study: Study) -> str:
+    return next(run for run, entry in study.index["runs"].items() if entry["model"] == "xs-tttt-local_attn5")
+
+
+def test_a_deleted_run_is_named_with_the_way_back(study, traced) -> None:
+    run = run_of(study)
+    shutil.rmtree(f"results/runs/{run}")
+    found, message = traced(KEY, broken=True)
+    assert f"the run {run} was deleted" in message and "this trains nothing" in message
+    assert f"snakemake results/runs/{run}/run.json --config study=full" in message
+    assert [entry["status"] for entry in found["runs"]] == ["deleted", "finished"] and len(found["problems"]) == 1
+    shutil.rmtree(f"results/store/{run}")
+    assert "this trains nothing" not in traced(KEY, broken=True)[1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"seed": 0', '"seed": 7'), ('"lr": 0.001', '"lr": 0.002'), ('"status": "finished"', '"status": "diverged"')],
+)
+def test_a_tampered_attestation_is_named_with_the_right_one(study, traced, old: str, new: str) -> None:
+    run = run_of(study)
+    path = Path(f"results/runs/{run}/run.json")
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    _, message = traced(KEY, broken=True)
+    assert f"{path} was changed" in message and f"the right one is results/store/{run}/run.json" in message
+    # its spec does not make its name, even where nothing is left to compare it with
+    shutil.rmtree(f"results/store/{run}")
+    _, message = traced(KEY, broken="status" not in old)
+    assert ("was changed" in message and "train it again" in message) == ("status" not in old)
+
+
+def test_a_tampered_file_of_predictions_is_named_with_the_right_one(study, traced) -> None:
+    run = run_of(study)
+    path = Path(f"results/runs/{run}/predictions.npz")
+    path.write_bytes(path.read_bytes() + b"x")
+    _, message = traced(KEY, broken=True)
+    assert f"{path} is not the file that its run.json attests" in message
+    assert f"the right one is results/store/{run}/predictions.npz; publish it again: rm -r results/runs/{run} &&" in (
+        message
+    )
+    shutil.copy(path, f"results/store/{run}/predictions.npz")
+    _, message = traced(KEY, broken=True)
+    assert f"no copy is left; train it again: rm -r results/store/{run} results/runs/{run} && snakemake" in message
+
+
+def test_a_value_that_is_not_its_metric_files_is_told(study, traced) -> None:
+    path = Path("results/full/metrics/small/phantom_tissue-28.cells.csv")
+    value = traced(KEY)[0]["value"]["value"]
+    path.write_text(path.read_text().replace(str(value), "0.99"))
+    assert f"values.json holds {value}" in traced(KEY, broken=True)[1]
+    path.unlink()
+    assert f"{path} is missing; make it again: snakemake" in traced(KEY, broken=True)[1]
+
+
+def test_a_value_of_the_study_traces_to_all_runs_and_one_of_the_profile_to_none(study, traced) -> None:
+    assert len(traced("study/train_hours")[0]["runs"]) == 12
+    found, _ = traced("params/xs-tttt-pooling3/phantom_tissue-28")
+    assert found["runs"] == [] and found["files"] == ["results/full/profile/models.csv"]
+
+
+def test_a_person_gets_the_same_chain(study, capsys, monkeypatch) -> None:
+    assert main(["trace", KEY]) == 0
+    plain = capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "400")
+    assert main(["trace", KEY]) == 0
+    shown = capsys.readouterr().out
+    for text in (KEY, run_of(study), "predictions.npz (sha256 ", "12.5 s, 300.0 MB", "snakemake results/full/paper"):
+        assert text in plain and text in shown

@@ -1,0 +1,145 @@
+"""`tokenmix why` after edits of config, code and data."""
+
+import base64
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import traced_study
+
+from tokenmix.cli import main
+from tokenmix.reporting.inputs import Study
+from tokenmix.study import cost
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study, made once."""
+    folder = tmp_path_factory.mktemp("traced")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        traced_study.make(folder)
+    return folder
+
+
+@pytest.fixture
+def study(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """A copy of it as the current folder."""
+    shutil.copytree(made, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    (index,) = Path("results/plan").glob("full.*.json")
+    return Study.open(index)
+
+
+@pytest.fixture
+def why(study: Study, capsys: pytest.CaptureFixture[str]) -> Callable[[str], dict]:
+    """What `tokenmix why --json` says."""
+
+    def why(target: str) -> dict:
+        assert main(["why", target, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return why
+
+
+def edit(old: str, new: str) -> None:
+    path = Path("config.yaml")
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def note(file: str, *params: object) -> None:
+    """What Snakemake notes of an output that it made."""
+    path = Path(".snakemake/metadata", base64.urlsafe_b64encode(file.encode()).decode())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"params": [repr(param) for param in params]}))
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    Path(file).touch()
+
+
+def test_a_changed_field_is_named_with_its_line_and_its_price(study, why) -> None:
+    assert why("phantom_tissue") == {
+        "target": "phantom_tissue", "runs": 6, "reasons": [], "unknown": [],
+        "cost": {"runs": 0, "cpu_core_hours": 0, "gpu_hours": 0},
+    }  # fmt: skip
+    edit("lr: 1.0e-3", "lr: 2.0e-3")
+    found = why("phantom_tissue-28")
+    (reason,) = found["reasons"]
+    assert (reason["text"], reason["where"]) == ("training.lr 0.001 -> 0.002", "config.yaml:4")
+    assert len(reason["stale"]) == 6 and all(run.startswith("phantom_tissue-28.") for run in reason["stale"])
+    half = cost.estimate([run for run in study.index["runs"].values() if run["dataset"] == "phantom_tissue"])
+    assert found["cost"]["gpu_hours"] == pytest.approx(half.gpu_hours) and found["cost"]["runs"] == 6
+
+
+def test_a_setting_of_one_data_set_is_looked_for_there(study, why) -> None:
+    edit("phantom_organs: {size: 28}", "phantom_organs: {size: 28, training: {lr: 0.5}}")
+    assert why("phantom_tissue")["reasons"] == []
+    (reason,) = why("phantom_organs")["reasons"]
+    assert (reason["text"], reason["where"]) == ("training.lr 0.001 -> 0.5", "config.yaml:7")
+
+
+def test_a_run_is_known_by_its_name_and_its_cell(study, why) -> None:
+    run = next(iter(study.index["runs"]))
+    shutil.rmtree(f"results/runs/{run}")
+    for target in (run, run.rpartition(".")[0]):
+        found = why(target)
+        assert [reason["text"] for reason in found["reasons"]] == [
+            "is finished in the store and only needs to be published"
+        ]
+        assert found["cost"]["runs"] == 0
+    shutil.rmtree(f"results/store/{run}")
+    found = why("table_small")
+    assert found["reasons"][0]["text"] == "was not trained yet" and found["reasons"][0]["stale"] == [run]
+    assert found["cost"]["runs"] == 1
+
+
+def test_new_data_are_named(study, why) -> None:
+    data = next(folder for folder in Path("data").iterdir() if folder.name.startswith("phantom_tissue"))
+    shutil.rmtree(data)
+    (reason,) = why("phantom_tissue")["reasons"]
+    assert (reason["kind"], reason["text"], reason["stale"]) == ("data", "was not prepared yet", [str(data)])
+    own = Path(f"results/plan/data/{data.name}.json")
+    other = json.loads(own.read_text())
+    other["parameters"]["splits"]["test"] = 7
+    own.with_name("phantom_tissue-28.00000000.json").write_text(json.dumps(other))
+    (reason,) = why("phantom_tissue")["reasons"]
+    assert reason["text"].startswith("data: parameters.splits.test 7 -> ")
+
+
+def test_settings_and_code_of_a_table_are_held_against_what_made_it(study, why) -> None:
+    table = study.index["tables"]["small"]
+    code = study.index["code"]
+    metrics = [f"results/full/metrics/small/{dataset}.csv" for dataset in table["datasets"]]
+    for file in metrics:
+        note(file, code["evaluation"], "results/full/metrics/small", json.dumps(study.index["evaluation"]))
+    note("results/full/paper/tables/small.tex", code["tables"], json.dumps(table))
+    found = why("table_small")
+    assert found["reasons"] == [] and found["unknown"] == []
+    edit("bootstrap: 100", "bootstrap: 200")
+    (reason,) = why("small")["reasons"]
+    assert reason["text"] == "evaluation.bootstrap 100 -> 200 (rule evaluate)" and reason["stale"] == metrics
+    assert reason["where"] == "config.yaml:6"
+    edit("bootstrap: 200", "bootstrap: 100")
+    # made by other code, whose modules are on record
+    listing = Path(f"results/plan/stages/{code['tables'][:8]}.json")
+    old = {**json.loads(listing.read_text()), "tokenmix.reporting.tables": "0" * 64}
+    listing.with_name("00000000.json").write_text(json.dumps(old))
+    note("results/full/paper/tables/small.tex", "0" * 64, json.dumps(table))
+    (reason,) = why("small")["reasons"]
+    assert reason["text"] == "tokenmix.reporting.tables (changed) (rule table)"
+
+
+def test_the_pdf_rests_on_everything_and_a_profile_on_no_run(study, why, capsys) -> None:
+    found = why("pdf")
+    files = {file for reason in found["reasons"] for file in reason["stale"]} | set(found["unknown"])
+    assert {"results/full/paper.pdf", "results/full/paper/figures/ranks.pdf", "results/full/paper/values.json"} <= files
+    assert found["runs"] == 12 and why("figure_mac_sizes")["runs"] == 0 and why("curves")["runs"] == 12
+    assert main(["why", "pdf"]) == 0
+    assert "to train: nothing" in capsys.readouterr().out
+
+
+def test_an_unknown_target_names_the_nearest(study, capsys) -> None:
+    assert main(["why", "smal"]) == 2
+    assert "no table, figure, run or data set smal; the nearest are table_small" in capsys.readouterr().err
