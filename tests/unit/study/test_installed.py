@@ -17,7 +17,7 @@ from tokenmix.study.config import Config
 from tokenmix.study.grammar import mixers, parse_model
 from tokenmix.study.manifest import load_manifest
 from tokenmix.study.plan import Plan, freeze, resolve
-from tokenmix.study.stages import stage_hashes, training_entries
+from tokenmix.study.stages import stage_identities, training_entries
 
 MIXER = """\
 import torch
@@ -154,10 +154,10 @@ def test_what_it_reaches_of_tokenmix_counts_and_other_libraries_do_not(install, 
 def test_an_edit_of_the_package_counts_for_the_profile_of_its_models(install, source):
     package = install()
     models = ["xs-tttt-shift3"]
-    before = stage_hashes(models, source)
+    before = stage_identities(models, source)
     (package / "shift.py").write_text(MIXER + "\nMORE = 1\n")
     code.forget()
-    after = stage_hashes(models, source)
+    after = stage_identities(models, source)
     assert {stage for stage in before if before[stage] != after[stage]} == {"profiling"}
 
 
