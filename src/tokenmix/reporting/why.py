@@ -10,7 +10,7 @@ from tokenmix.files import read_json
 from tokenmix.reporting.built import Output, differences, outputs
 from tokenmix.reporting.figures import FIGURES
 from tokenmix.reporting.registry import nearest
-from tokenmix.study.cost import Cost, estimate
+from tokenmix.study.cost import Cost, Throughput, estimate
 from tokenmix.study.packs import finished_runs
 from tokenmix.study.plan import SOURCE, Plan, PlannedRun, data_file
 from tokenmix.study.stages import stage_identities
@@ -77,7 +77,8 @@ def explain(plan: Plan, target: str) -> Why:
             for difference in changed:
                 where = _line(plan, [difference.name])
                 reasons.setdefault(("file", f"{difference} (rule {output.rule})", where), []).append(output.file)
-    cost = estimate(plan.content["runs"][state.run] for state in found if state.run not in kept)
+    wanted_runs = [plan.content["runs"][state.run] for state in found if state.run not in kept]
+    cost = estimate(wanted_runs, Throughput.of_finished(plan.results))
     listed = (Reason(*cause, tuple(names)) for cause, names in reasons.items())
     return Why(target, len(wanted), tuple(listed), cost, tuple(unknown))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tokenmix.files import pretty_json
 from tokenmix.reporting.why import Reason, Why, explain
+from tokenmix.study.cost import basis
 from tokenmix.study.load import load_config
 from tokenmix.study.plan import resolve
 
@@ -49,8 +50,12 @@ def _lines(found: Why) -> Iterator[str]:
     if found.unknown:
         yield f"not on record how they were made: {len(found.unknown)} files, such as {found.unknown[0]}"
     if found.cost.runs:
-        hours = f"{found.cost.gpu_hours:.3g} GPU-hours, or {found.cost.cpu_core_hours:.3g} hours of one CPU core"
-        yield f"to train: {found.cost.runs} of {found.runs} runs, roughly {hours}"
+        cost = found.cost
+        hours = (
+            f"{cost.gpu_hours:.3g} GPU-hours ({basis(cost.runs, cost.measured_on_gpu)}), or {cost.cpu_core_hours:.3g} "
+            f"hours of one CPU core ({basis(cost.runs, cost.measured_on_cpu)})"
+        )
+        yield f"to train: {cost.runs} of {found.runs} runs, roughly {hours}"
     else:
         yield "to train: nothing"
 

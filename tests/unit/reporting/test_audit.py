@@ -167,7 +167,7 @@ def test_mistakes_are_one_message_and_train_nothing(study, audit) -> None:
 
 
 def test_costly_cells_are_drawn_more_often_and_only_finished_ones(tmp_path: Path) -> None:
-    entry = {"dataset": "d", "size": 28, "init": "scratch", "batch_size": 1, "accumulation": 1}
+    entry = {"dataset": "d", "size": 28, "init": "scratch", "batch_size": 1, "accumulation": 1, "dimensions": 2}
     costs = {"xs-tttt-pooling3": 100, "xs-tttt-conv3": 300, "xs-tttt-identity": 100_000}
     runs = {f"d-28.{model}.scratch.s0.0": {**entry, "model": model, "iterations": n} for model, n in costs.items()}
     for run in list(runs)[:2]:

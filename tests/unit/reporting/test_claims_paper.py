@@ -88,7 +88,11 @@ def test_red_is_on_the_page(tmp_path: Path) -> None:
         root = tmp_path / name
         root.mkdir()
         claims = CLAIMS.splitlines()[1 if red else 0]
-        _, status = built(root, "\\pdfcompresslevel=0\\pdfobjcompresslevel=0\n" + body + "\\studyclaims", claims)
+        _, status = built(
+            root,
+            "\\pdfcompresslevel=0\\pdfobjcompresslevel=0 % number: settings of pdfTeX\n" + body + "\\studyclaims",
+            claims,
+        )
         assert status == 0
         assert (b"0.8 0.05 0.05 rg" in (root / "results/fake/paper.pdf").read_bytes()) is red
 

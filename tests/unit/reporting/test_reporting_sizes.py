@@ -71,7 +71,7 @@ def test_columns_fit_their_declaration(tmp_path: Path) -> None:
 
 
 def test_a_table_without_extensions_needs_no_profile(tmp_path: Path) -> None:
-    study = Study.open(make_study(tmp_path, models=MODELS, profile=False))
+    study = Study.open(make_study(tmp_path, models=MODELS, profiled=False))
     write(study, "classification_4t", tmp_path / "out")
     assert "Params" not in (tmp_path / "out/classification_4t.tex").read_text()
     assert "parameters" not in (tmp_path / "out/classification_4t.csv").read_text()

@@ -60,10 +60,9 @@ def note(file: str, *params: object) -> None:
 
 
 def test_a_changed_field_is_named_with_its_line_and_its_price(study, why) -> None:
-    assert why("phantom_tissue") == {
-        "target": "phantom_tissue", "runs": 6, "reasons": [], "unknown": [],
-        "cost": {"runs": 0, "cpu_core_hours": 0, "gpu_hours": 0},
-    }  # fmt: skip
+    found = why("phantom_tissue")
+    assert found.pop("cost").items() >= {"runs": 0, "cpu_core_hours": 0, "gpu_hours": 0}.items()
+    assert found == {"target": "phantom_tissue", "runs": 6, "reasons": [], "unknown": []}
     edit("lr: 1.0e-3", "lr: 2.0e-3")
     found = why("phantom_tissue-28")
     (reason,) = found["reasons"]
