@@ -10,6 +10,7 @@ import yaml
 
 from tokenmix.study.config import Config
 from tokenmix.study.load import load_config, studies
+from tokenmix.study.plan import resolve
 from tokenmix.study.protocol import Rung
 from tokenmix.study.yaml_lines import read_yaml
 
@@ -182,7 +183,7 @@ def test_the_full_study_is_the_status_reports() -> None:
     assert config.training.precision == "bf16"
 
 
-@pytest.mark.parametrize(("study", "limit"), [("demo", 16), ("mini", 27)])
+@pytest.mark.parametrize(("study", "limit"), [("demo", 16), ("breastmnist", 27)])
 def test_small_studies_are_small(study: str, limit: int) -> None:
     config = load_config(ROOT, study)
     cells = [
@@ -197,10 +198,18 @@ def test_small_studies_are_small(study: str, limit: int) -> None:
     assert len(config.seeds) > 1
 
 
-def test_mini_compares_all_mixers_and_resnet() -> None:
-    models = load_config(ROOT, "mini").tables["classification_4t"].models()
+def test_breastmnist_compares_all_mixers_and_resnet() -> None:
+    models = load_config(ROOT, "breastmnist").tables["classification_4t"].models()
     assert len(models) == 9
     assert "resnet18-k3" in models
+
+
+def test_mini_is_the_full_study_in_small_and_knows_the_runs_of_breastmnist() -> None:
+    mini, full = load_config(ROOT, "mini"), load_config(ROOT, "full")
+    for name in ("classification_4t", "classification_2p2t", "extensions", "patch_embeddings", "medmnist3d"):
+        assert mini.tables[name].mixers == full.tables[name].mixers
+    runs = resolve(mini, ROOT).runs
+    assert len(runs) <= 160 and resolve(load_config(ROOT, "breastmnist"), ROOT).runs.keys() <= runs.keys()
 
 
 def test_the_folder_study_loads_once_its_folder_is_registered(tmp_path: Path) -> None:
@@ -216,7 +225,7 @@ def test_the_folder_study_loads_once_its_folder_is_registered(tmp_path: Path) ->
 
 
 def test_study_names_are_the_overlays_and_full() -> None:
-    assert studies(ROOT) == ["demo", "folder", "mini", "full"]
+    assert studies(ROOT) == ["breastmnist", "demo", "folder", "mini", "full"]
 
 
 def test_importing_is_light() -> None:

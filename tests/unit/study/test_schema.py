@@ -29,7 +29,9 @@ def test_every_setting_is_described() -> None:
             assert setting.get("description"), f"{name}.{key}"
 
 
-@pytest.mark.parametrize("file", ["config.yaml", *(f"workflow/studies/{s}.yaml" for s in ("demo", "mini", "folder"))])
+@pytest.mark.parametrize(
+    "file", ["config.yaml", *(f"workflow/studies/{s}.yaml" for s in ("breastmnist", "demo", "folder", "mini"))]
+)
 def test_our_own_files_satisfy_the_schema(file: str) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     value = read_yaml(ROOT / file, file).value
