@@ -75,7 +75,8 @@ def test_one_table_needs_only_its_own_runs(checkout):
     arrangement: pptt
     mixers: {identity: }
 """
-    checkout.study("two", TINY.replace("profile:", second.lstrip("\n") + "profile:"))
+    both = TINY.replace("[classification_4t]", "[classification_4t, second]")
+    checkout.study("two", both.replace("profile:", second.lstrip("\n") + "profile:"))
     runs = checkout.planned("table_second", study="two")
     assert {run.split(".")[1] for run in runs} == {"xs-pptt-identity"}
 

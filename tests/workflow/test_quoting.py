@@ -24,6 +24,7 @@ from tokenmix.errors import UserError
 from tokenmix.reporting.paper import _latexmk
 from tokenmix.study.load import RESULT_FOLDERS, load_config
 from tokenmix.study.manifest import load_manifest
+from tokenmix.study.protocol import Training
 
 COMMANDS = (
     "$(touch canary)",
@@ -119,7 +120,8 @@ def test_texts_never_reach_a_command(checkout: Checkout):
     tiny = yaml.safe_load(TINY)
     before = commands(checkout, "tiny")
     table = {**tiny["tables"]["classification_4t"], "caption": TEXTS}
-    divergence = {"policy": "record", "ladder": [{"mark": "$`;", "note": TEXTS}]}
+    ladder = [rung.model_dump(exclude_none=True) for rung in Training().divergence.ladder]
+    divergence = {"ladder": [{**rung, "mark": f"$`{number}", "note": TEXTS} for number, rung in enumerate(ladder)]}
     training = {**tiny["training"], "divergence": divergence}
     checkout.study("texts", study(title=TEXTS, tables={"classification_4t": table}, training=training))
     after = commands(checkout, "texts")

@@ -119,6 +119,11 @@ def shape(wildcards):
     return json.dumps(PLAN["tables"][wildcards.table])
 
 
+def remedies(wildcards):
+    """Marks and footnotes of remedies; a function, since a user's words may hold braces."""
+    return json.dumps(PLAN["remedies"])
+
+
 def drawn_from(wildcards):
     """The files behind one figure."""
     return FIGURES[wildcards.figure]

@@ -26,7 +26,7 @@ rule prepare_data:
     message:
         "Preparing the images of {wildcards.prepared}"
     shell:
-        "PYTHONPATH=src python -m tokenmix data prepare {params.name:q} --size {params.size} --padding {params.padding} --out {params.folder:q} > {log:q} 2>&1"
+        "PYTHONPATH=src python -m tokenmix data prepare {params.name:q} --size {params.size} --padding {params.padding:q} --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule prepare_weights:

@@ -23,7 +23,7 @@ rule table:
         "../../envs/tokenmix.yaml"
     params:
         shape=shape,
-        remedies=json.dumps(PLAN["remedies"]),
+        remedies=remedies,
         code=PLAN["code"]["tables"],
     message:
         "Writing table {wildcards.table}"

@@ -49,7 +49,7 @@ def outputs(plan: Plan, tables: list[str], figures: list[str], *, paper: bool) -
         settings = {"profile": content["profile"], "model": content["model_options"]}
         yield Output(f"{folder}/profile/models.csv", "profile", "profiling", settings)
     for table in list(content["tables"]) if paper else tables:
-        settings = {f"tables.{table}": content["tables"][table]}
+        settings = {f"tables.{table}": content["tables"][table], "remedies": content["remedies"]}
         yield Output(f"{folder}/paper/tables/{table}.tex", "table", "tables", settings)
     if paper or "reported" in drawn:
         yield Output(f"{folder}/paper/tables/reported.tex", "table_of_reported", "reported")
@@ -81,15 +81,19 @@ def differences(plan: Plan, output: Output, code: CodeIdentity) -> list[Differen
 
 def _settings(texts: list[str], now: Mapping[str, Any]) -> dict[str, Any]:
     """The settings on record, under the names that they have now; those of now where none are on record."""
+    recorded: list[dict[str, Any]] = []
     for text in texts:
         try:
             value = json.loads(text)
         except ValueError:
             continue
-        values = value if isinstance(value, list) else [value]
-        if len(values) == len(now) and all(isinstance(part, dict) for part in values):
-            return dict(zip(now, values, strict=True))
-    return dict(now)
+        recorded += [part for part in (value if isinstance(value, list) else [value]) if isinstance(part, dict)]
+    # parameters lose their names on record: the one that shares most keys is meant
+    return {name: _nearest(value, recorded) for name, value in now.items()}
+
+
+def _nearest(value: Mapping[str, Any], recorded: list[dict[str, Any]]) -> Mapping[str, Any]:
+    return max(recorded, key=lambda part: len(part.keys() & value.keys()), default=value)
 
 
 def _params(file: str) -> list[Any] | None:
