@@ -1,10 +1,11 @@
 # Two commands do everything: `make paper` and `make test`. Each sets up what it needs first.
 #   make paper STUDY=mini     another study (demo, mini, full, or a file of workflow/studies)
+#   make report               one HTML page to browse all of its results
 
 STUDY ?= demo
 BIN := .venv/bin
 
-.PHONY: env tex paper test lint fuzz faults bench clean
+.PHONY: env tex paper report test lint fuzz faults bench clean
 
 env: .venv/ready
 
@@ -18,6 +19,9 @@ tex:
 
 paper: env tex
 	$(BIN)/snakemake paper --logger rich --config study=$(STUDY)
+
+report: env
+	$(BIN)/snakemake report_page --logger rich --config study=$(STUDY)
 
 test: env tex
 	$(BIN)/python -m pytest -n 2

@@ -3,6 +3,7 @@
 snakemake paper                            the embedded study's PDF, on any machine
 snakemake paper --config study=mini        another study
 snakemake table_classification_4t          one table and only the runs behind it
+snakemake report_page                      the HTML page to browse cells, runs, published values, claims
 snakemake --profile slurm all              the whole paper on a cluster
 """
 
@@ -45,6 +46,7 @@ include: "workflow/rules/profile.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/page.smk"
 
 
 # seconds each: on a cluster they run beside the head, which needs LaTeX, and wait in no queue
@@ -61,18 +63,20 @@ localrules:
     pdf,
     judge,
     paper,
+    report_page,
     tables,
     figures,
     all,
 
 
 rule all:
-    """Everything: the tables as CSV and LaTeX, the figures, the PDF."""
+    """Everything: the tables as CSV and LaTeX, the figures, the PDF, the page to browse them."""
     default_target: True
     input:
         rules.tables.input,
         rules.figures.input,
         rules.paper.input,
+        rules.report_page.output,
 
 
 onstart:

@@ -12,3 +12,11 @@ def pdf_text(pdf: Path) -> str:
     if not shutil.which("pdftotext"):
         pytest.skip("pdftotext is missing: apt install poppler-utils")
     return subprocess.run(["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True).stdout
+
+
+def pdf_links(pdf: Path) -> set[str]:
+    """The addresses that a PDF links to."""
+    if not shutil.which("pdfinfo"):
+        pytest.skip("pdfinfo is missing: apt install poppler-utils")
+    told = subprocess.run(["pdfinfo", "-url", pdf], capture_output=True, text=True, check=True).stdout
+    return {line.split()[-1] for line in told.splitlines()[1:]}

@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
 from checkout import Checkout
-from pdf import pdf_text
+from pdf import pdf_links, pdf_text
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,26 @@ def test_the_paper_shows_the_values_of_the_registry(finished):
     table = (finished.folder / "results/tiny/paper/tables/classification_4t.csv").read_text()
     assert str(value["value"])[:6] in table
     assert len(value["runs"]) == 1 and (finished.folder / "results/runs" / value["runs"][0] / "run.json").exists()
+
+
+def test_cells_and_runs_of_the_pdf_link_to_the_page_beside_it(finished):
+    page = (finished.folder / "results/tiny/report.html").read_text()
+    shown = json.loads(page.partition('id="content">')[2].partition("</script>")[0])
+    runs = [dict(zip(shown["runs"]["fields"], row, strict=True))["id"] for row in shown["runs"]["rows"]]
+    places = [*(f"cell={cell['id']}" for cell in shown["cells"]), *(f"run={run}" for run in runs)]
+    linked = {link for link in pdf_links(finished.folder / "results/tiny/paper.pdf") if "report.html" in link}
+    assert linked == {f"report.html#{place}" for place in places} and len(linked) == 4
+
+
+def test_an_edit_of_the_page_rebuilds_it_alone_and_the_paper_needs_none(finished, tmp_path):
+    checkout = copied(finished, tmp_path)
+    style = checkout.folder / "src/tokenmix/reporting/page/page.css"
+    style.write_text(style.read_text() + "h1 { color: red; }\n")
+    assert "Nothing to be done" in checkout.snakemake("-n", "paper").stdout
+    done = checkout.snakemake("all")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert re.findall(r"^Job \d+: (.+)$", done.stdout, re.MULTILINE) == ["Writing the page of results"]
+    assert "h1 { color: red; }" in (tmp_path / "results/tiny/report.html").read_text()
 
 
 def tokenmix(checkout: Checkout, *arguments: str) -> str:

@@ -43,6 +43,8 @@ def _cells(study: Study) -> Iterator[str]:
         r"\emph{code} are the "
         "first digits of the hashes over the run's specification, its prepared data and the code "
         "that trained it; "
+        r"models and runs lead to their place in \tmxname{report.html}, which \tmxname{make report} puts beside this "
+        "file; "
         r"\emph{commit} is where that code came from; \emph{epoch} is that of the selected checkpoint. "
         f"Device {listed}.",
     )
@@ -73,8 +75,10 @@ def _cell_rows(
     scores = ", ".join(
         f"\\mbox{{{METRIC_HEADS.get(cell.metric, escape(cell.metric))} {_score(cell)}}}" for cell in cells
     )
-    anchor = f"\\tmxanchor{{cell:{key(dataset, model, init)}}}"
-    named = f"\\tmxname{{{breakable(model)}}}, {INITS.get(init, escape(init))}, $n = {cells[0].cases}$"
+    at = key(dataset, model, init)
+    anchor = f"\\tmxanchor{{cell:{at}}}"
+    linked = f"\\tmxpage{{cell={at}}}{{\\tmxname{{{breakable(model)}}}}}"
+    named = f"{linked}, {INITS.get(init, escape(init))}, $n = {cells[0].cases}$"
     yield (
         f"\\multicolumn{{{width}}}{{@{{}}p{{\\linewidth}}@{{}}}}{{\\raggedright "
         f"{anchor}{named}\\newline {scores}}}\\\\*"
@@ -97,7 +101,7 @@ def _run(run: dict[str, Any], devices: dict[str, str]) -> list[str]:
     status = run["status"] + (f" ({run['mark']})" if run.get("mark") else "")
     return [
         str(run["spec"]["seed"]),
-        escape(run["run"].rpartition(".")[2]),
+        f"\\tmxpage{{run={key(run['run'])}}}{{{escape(run['run'].rpartition('.')[2])}}}",
         formats.short_hash(hashes.get("data")),
         formats.short_hash(hashes.get("code")),
         escape(formats.commit(run.get("git", {}))),

@@ -62,6 +62,11 @@ def outputs(plan: Plan, tables: list[str], figures: list[str], *, paper: bool) -
         yield Output(f"{folder}/paper.pdf", "pdf", "paper")
 
 
+def page(plan: Plan) -> Output:
+    """The page of results, which is no part of the paper."""
+    return Output(f"{plan.content['results']}/{plan.content['study']}/report.html", "report_page", "page")
+
+
 def differences(plan: Plan, output: Output, code: CodeIdentity) -> list[Difference] | None:
     """What changed since an output was made, where its stage's code is now `code`; None where nothing is on record."""
     params = _params(output.file)

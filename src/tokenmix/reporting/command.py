@@ -1,4 +1,4 @@
-"""`tokenmix report`: values, tables, figures, the appendix of runs, checks of the manuscript, the PDF."""
+"""`tokenmix report`: values, tables, figures, the appendix of runs, checks of the manuscript, the PDF, the page."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -116,6 +116,14 @@ def _pdf(study: Study, args: argparse.Namespace) -> None:
     print(*claims_check.unused_claims(args.source), pdf, sep="\n")
 
 
+def _page(study: Study, _: argparse.Namespace) -> None:
+    from tokenmix.reporting.page import document
+
+    page = study.folder / "report.html"
+    document.write(study, _registry(study), page)
+    print(page)
+
+
 def _registry(study: Study) -> Registry:
     return Registry.read(study.paper / "values.json")
 
@@ -133,4 +141,5 @@ PRODUCTS: dict[str, tuple[Callable[[Study, argparse.Namespace], None], str]] = {
     "judge": (_judge, "fail where a claim of the manuscript fails, unless the study allows it"),
     "check": (_check, "check the manuscript's keys, generated files and typed numbers"),
     "pdf": (_pdf, "the PDF of the study"),
+    "page": (_page, "one self-contained HTML page to browse cells, runs, published values and claims"),
 }

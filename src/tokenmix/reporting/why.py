@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
-from tokenmix.reporting.built import Output, differences, outputs
+from tokenmix.reporting.built import Output, differences, outputs, page
 from tokenmix.reporting.figures import FIGURES
 from tokenmix.reporting.registry import nearest
 from tokenmix.study.cost import Cost, Throughput, estimate
@@ -87,7 +87,10 @@ def _scope(plan: Plan, target: str) -> _Scope:
     runs = list(plan.runs.values())
     table, figure = target.removeprefix("table_"), target.removeprefix("figure_")
     if target in PAPER:
-        return _Scope(runs, list(outputs(plan, [], list(FIGURES), paper=True)))
+        shown = [page(plan)] if target == "all" else []
+        return _Scope(runs, [*outputs(plan, [], list(FIGURES), paper=True), *shown])
+    if target == "report_page":
+        return _Scope(runs, [page(plan)])
     if table in plan.content["tables"]:
         of_table = [run for run in runs if table in run.run.tables]
         return _Scope(of_table, list(outputs(plan, [table], [], paper=False)))

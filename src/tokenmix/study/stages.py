@@ -19,6 +19,7 @@ STAGES = {
     "appendix": ("tokenmix.reporting.appendix",),
     "claims": ("tokenmix.reporting.claims_tex",),
     "paper": ("tokenmix.reporting.paper",),
+    "page": ("tokenmix.reporting.page.document",),
 }
 
 #: what every training starts from; the modules of its model come on top

@@ -153,8 +153,16 @@ def stages_hit(source: Path, module: str) -> set[str]:
     return {stage for stage in STAGES if before[stage] != after[stage]}
 
 
+def test_an_edit_of_a_template_style_or_script_rebuilds_the_page(source):
+    files = [path for path in (source / "tokenmix/reporting/page").iterdir() if path.suffix != ".py"]
+    assert len(files) >= 5
+    for path in files:
+        assert stages_hit(source, f"reporting/page/{path.name}") == {"page"}, path.name
+
+
 def test_an_edit_in_one_stage_leaves_the_others(source):
     assert stages_hit(source, "reporting/tables.py") == {"tables"}
+    assert stages_hit(source, "reporting/page/content.py") == {"page"}
     assert stages_hit(source, "evaluation/metrics.py") == {"evaluation"}
     assert stages_hit(source, "models/mixers/pooling.py") == {"profiling"}
     assert stages_hit(source, "models/mixers/conv.py") == set()

@@ -1,0 +1,1 @@
+"""The HTML page on which a study's results are browsed."""

@@ -1,0 +1,30 @@
+"""Everything becomes one HTML page to browse."""
+
+
+rule report_page:
+    """All cells and runs with scores, learning curves and provenance, published values, claims: one file, no network."""
+    input:
+        values=rules.values.output.json,
+        claims=rules.claims.output.json,
+        reported=rules.table_of_reported.output,
+        metrics=METRICS,
+        cards=list(CARDS.values()),
+        attestations=ATTESTATIONS,
+        histories=[f"{RESULTS}/runs/{run}/history.csv" for run in PLAN["runs"]],
+    output:
+        html=report(
+            f"{STUDY}/report.html",
+            caption="../report/page.rst",
+            category="Results",
+            labels={"shows": "all cells and runs"},
+        ),
+    log:
+        f"logs/page/{PLAN['study']}.log",
+    conda:
+        "../../envs/tokenmix.yaml"
+    params:
+        code=PLAN["code"]["page"],
+    message:
+        "Writing the page of results"
+    shell:
+        'PYTHONPATH=src python -m tokenmix report page --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
