@@ -26,6 +26,9 @@ else:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
+report: "workflow/report/study.rst"
+
+
 envvars:
     "TOKENMIX_PLAN",
     "TOKENMIX_PACKS",

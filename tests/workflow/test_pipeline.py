@@ -77,6 +77,16 @@ def test_an_edit_of_the_page_rebuilds_it_alone_and_the_paper_needs_none(finished
     assert "h1 { color: red; }" in (tmp_path / "results/tiny/report.html").read_text()
 
 
+def test_snakemake_makes_its_own_report(finished, tmp_path):
+    checkout = copied(finished, tmp_path)
+    done = checkout.snakemake("--report", "snakemake.html")
+    assert done.returncode == 0, done.stdout[-3000:]
+    text = (tmp_path / "snakemake.html").read_text()
+    for caption in (tmp_path / "workflow/report").glob("*.rst"):
+        words = max(re.split(r"\*[^*]*\*|\n", caption.read_text()), key=len).strip()
+        assert words in text, caption.name
+
+
 def tokenmix(checkout: Checkout, *arguments: str) -> str:
     """What a command prints in a checkout."""
     command = [sys.executable, "-m", "tokenmix", *arguments, "--study", "tiny"]

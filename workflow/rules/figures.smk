@@ -10,6 +10,7 @@ rule figure:
         tex=f"{STUDY}/paper/figures/{{figure}}.tex",
         png=report(
             f"{STUDY}/paper/figures/{{figure}}.png",
+            caption="../report/figure.rst",
             category="Figures",
             labels={"figure": "{figure}"},
         ),

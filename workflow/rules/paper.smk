@@ -82,7 +82,12 @@ rule pdf:
         tables=rules.tables.input,
         figures=rules.figures.input,
     output:
-        pdf=report(f"{STUDY}/paper.pdf", category="Paper"),
+        pdf=report(
+            f"{STUDY}/paper.pdf",
+            caption="../report/paper.rst",
+            category="Results",
+            labels={"shows": "the paper"},
+        ),
     log:
         f"logs/paper/{PLAN['study']}.pdf.log",
     conda:

@@ -12,6 +12,7 @@ rule table:
         tex=f"{STUDY}/paper/tables/{{table}}.tex",
         csv=report(
             f"{STUDY}/paper/tables/{{table}}.csv",
+            caption="../report/table.rst",
             category="Tables",
             labels={"table": "{table}"},
         ),
@@ -37,7 +38,12 @@ rule table_of_datasets:
         cards=list(CARDS.values()),
     output:
         tex=f"{STUDY}/paper/tables/datasets.tex",
-        csv=f"{STUDY}/paper/tables/datasets.csv",
+        csv=report(
+            f"{STUDY}/paper/tables/datasets.csv",
+            caption="../report/datasets.rst",
+            category="Tables",
+            labels={"table": "datasets"},
+        ),
     log:
         f"logs/tables/{PLAN['study']}.datasets.log",
     conda:
@@ -60,6 +66,7 @@ rule table_of_reported:
         tex=f"{STUDY}/paper/tables/reported.tex",
         csv=report(
             f"{STUDY}/paper/tables/reported.csv",
+            caption="../report/reported.rst",
             category="Tables",
             labels={"table": "reported"},
         ),
