@@ -142,3 +142,13 @@ def test_the_pdf_rests_on_everything_and_a_profile_on_no_run(study, why, capsys)
 def test_an_unknown_target_names_the_nearest(study, capsys) -> None:
     assert main(["why", "smal"]) == 2
     assert "no table, figure, run or data set smal; the nearest are table_small" in capsys.readouterr().err
+
+
+def test_the_page_is_a_target_and_part_of_all_but_not_of_the_paper(study, why) -> None:
+    page = f"{study.folder}/report.html"
+
+    def unmade(target: str) -> list[str]:
+        return [file for reason in why(target)["reasons"] if "not made" in reason["text"] for file in reason["stale"]]
+
+    assert unmade("report_page") == [page]
+    assert page in unmade("all") and page not in unmade("pdf")

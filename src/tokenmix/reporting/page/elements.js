@@ -35,6 +35,10 @@ export function score(value) {
   return value === null || value === undefined ? "n/a" : value.toFixed(3).replace("-", "−");
 }
 
+export function probability(p) {
+  return p !== null && p < 0.001 ? "< 0.001" : score(p);
+}
+
 export function interval(low, high) {
   return `[${score(low)}, ${score(high)}]`;
 }

@@ -1,6 +1,6 @@
 // The sortable and filterable lists. DataTables shows one page of rows at a time, so that thousands cost nothing.
 import { jQuery } from "datatables";
-import { address, element, interval, link, score } from "elements";
+import { address, element, interval, link, probability, score } from "elements";
 
 const text = (title, value, more = {}) => ({ title, value, show: (row) => value(row), ...more });
 const number = (title, value, more = {}) => ({ title, value, show: (row) => score(value(row)), number: true, ...more });
@@ -25,7 +25,8 @@ export function lists(content) {
     runs: {
       title: "Runs", rows: content.runs, kind: "run", id: (row) => row.id,
       columns: [
-        text("Run", (row) => row.run, { link: true }), text("Model", (row) => row.label, { choose: true, wide: true }),
+        // the hash is enough beside the other columns; search and sort know the whole name
+        text("Run", (row) => row.run, { link: true, show: (row) => row.run.split(".").at(-1) }), text("Model", (row) => row.label, { choose: true }),
         dataset, init, count("Seed", (row) => row.seed, { choose: true }),
         ...scores((found) => found),
         count("Minutes", (row) => (row.seconds === null ? null : Math.round(row.seconds / 6) / 10), { wide: true }),
@@ -41,7 +42,7 @@ export function lists(content) {
         text("Metric", (row) => content.metrics[row.metric] ?? row.metric, { choose: true }),
         number("Reported", (row) => row.reported), number("Reproduced", (row) => row.reproduced),
         number("Difference", (row) => row.difference),
-        { ...text("Interval", (row) => interval(row.difference_low, row.difference_high)), wide: true },
+        text("Interval", (row) => interval(row.difference_low, row.difference_high), { wide: true }),
         text("Inside", (row) => (row.inside ? "yes" : "no"), { choose: true }),
         text("Images", (row) => (row.alike ? "published size" : "other size"), { choose: true, wide: true }),
         text("Published in", (row) => row.table, { choose: true, wide: true }),
@@ -52,7 +53,7 @@ export function lists(content) {
       empty: "The paper makes no claims.",
       columns: [
         text("Claim", (row) => row.sentence, { link: true }), text("Verdict", (row) => row.verdict, { choose: true, badge: true }),
-        { ...number("p, corrected", (row) => row.p_holm), wide: true }, text("Reason", (row) => row.reason, { wide: true }),
+        number("p, corrected", (row) => row.p_holm, { wide: true, show: (row) => probability(row.p_holm) }), text("Reason", (row) => row.reason, { wide: true }),
         text("Written in", (row) => row.where, { wide: true }),
       ],
     },

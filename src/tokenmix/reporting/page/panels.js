@@ -1,6 +1,6 @@
 // What stands behind one cell, run or claim.
 import { chart } from "chart";
-import { code, element, facts, grid, interval, link, score } from "elements";
+import { code, element, facts, grid, interval, link, probability, score } from "elements";
 
 // Learning curves are most of the page's bytes: they are read when the first one is asked for.
 let read;
@@ -62,7 +62,7 @@ export function runPanel(content, id) {
       ["spec", [short(run.spec), " ", code(run.plan)]], ["seed", String(run.seed)],
       ["data", [short(run.data), " ", code(run.data_folder)]], ["source", pairs(run.data_source)], ["weights", pairs(run.weights)],
       ["code", [short(run.code), " ", code(run.code_folder)]], ["commit", code(run.commit)],
-      ["predictions", [code(run.predictions), " sha256 ", short(run.predictions_sha256)]], ["attested", code(run.attestation)],
+      ["predictions", run.predictions && [code(run.predictions), " sha256 ", short(run.predictions_sha256)]], ["attested", code(run.attestation)],
       ["host", run.host], ["device", run.device], ["ended", run.ended],
       ["time", run.seconds === null ? "" : `${run.seconds.toFixed(0)} s`], ["memory", run.memory === null ? "" : `${Math.round(run.memory)} MB at most`],
       ["log", run.log && code(run.log)], ["benchmark", run.benchmark && code(run.benchmark)], ["again", code(run.command)],
@@ -79,7 +79,7 @@ export function claimPanel(content, id) {
     element("h2", {}, claim.sentence),
     facts([
       ["claim", code(id)], ["verdict", element("span", { class: `badge ${claim.verdict}` }, claim.verdict)], ["reason", claim.reason], ["predicate", claim.predicate],
-      ["p", claim.p === null ? "" : `${score(claim.p)}, corrected ${score(claim.p_holm)}`], ["written in", claim.where],
+      ["p", claim.p === null ? "" : `${probability(claim.p)}, corrected ${probability(claim.p_holm)}`], ["written in", claim.where],
     ]),
     ...(claim.evidence.length
       ? [heading("Evidence"), grid(["comparison", "difference", "needed", "data sets", "cases", "runs"], claim.evidence.map((entry) => [entry.contrast, range(entry), `${entry.side} ${score(entry.threshold)}`, each(entry), String(entry.cases), String(entry.runs.length)]))]
