@@ -113,7 +113,8 @@ def test_settings_and_code_of_a_table_are_held_against_what_made_it(study, why) 
     metrics = [f"results/full/metrics/small/{dataset}.csv" for dataset in table["datasets"]]
     for file in metrics:
         note(file, code["evaluation"], "results/full/metrics/small", json.dumps(study.index["evaluation"]))
-    note("results/full/paper/tables/small.tex", code["tables"], json.dumps(table))
+    shown = json.dumps(table), json.dumps(study.index["remedies"])
+    note("results/full/paper/tables/small.tex", code["tables"], *shown)
     found = why("table_small")
     assert found["reasons"] == [] and found["unknown"] == []
     edit("bootstrap: 100", "bootstrap: 200")
@@ -125,7 +126,7 @@ def test_settings_and_code_of_a_table_are_held_against_what_made_it(study, why) 
     listing = Path(f"results/plan/stages/{code['tables'][:8]}.json")
     old = {**json.loads(listing.read_text()), "tokenmix.reporting.tables": "0" * 64}
     listing.with_name("00000000.json").write_text(json.dumps(old))
-    note("results/full/paper/tables/small.tex", "0" * 64, json.dumps(table))
+    note("results/full/paper/tables/small.tex", "0" * 64, *shown)
     (reason,) = why("small")["reasons"]
     assert reason["text"] == "tokenmix.reporting.tables (changed) (rule table)"
 
