@@ -1,11 +1,13 @@
 # Two commands do everything: `make paper` and `make test`. Each sets up what it needs first.
 #   make paper STUDY=mini     another study (demo, mini, full, or a file of workflow/studies)
+#   make paper FROM=FILE      from an archive of results, without training
 #   make report               one HTML page to browse all of its results
+#   make archive              arxiv.tar.gz and archive.zip of a study
 
 STUDY ?= demo
 BIN := .venv/bin
 
-.PHONY: env tex paper report test lint fuzz faults bench clean
+.PHONY: env tex paper archive crate report test lint fuzz faults bench clean
 
 env: .venv/ready
 
@@ -18,7 +20,15 @@ tex:
 	@envs/setup latex
 
 paper: env tex
+ifdef FROM
+	study=$$($(BIN)/tokenmix archive restore "$(FROM)") && $(BIN)/snakemake paper --logger rich --config study=$$study
+else
 	$(BIN)/snakemake paper --logger rich --config study=$(STUDY)
+endif
+
+# The results alone, a zipped RO-Crate: make crate
+archive crate: env tex
+	$(BIN)/snakemake $@ --logger rich --config study=$(STUDY)
 
 report: env
 	$(BIN)/snakemake report_page --logger rich --config study=$(STUDY)

@@ -50,6 +50,7 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/page.smk"
+include: "workflow/rules/archive.smk"
 
 
 # seconds each: on a cluster they run beside the head, which needs LaTeX, and wait in no queue
@@ -67,6 +68,9 @@ localrules:
     judge,
     paper,
     report_page,
+    arxiv,
+    crate,
+    archive,
     tables,
     figures,
     all,

@@ -31,6 +31,10 @@ COMMANDS = {
         "which values and claims moved since a revision or another results folder",
     ),
     "audit": ("tokenmix.reporting.audit_command", "train some cells again from nothing and compare"),
+    "archive": (
+        "tokenmix.reporting.archive_command",
+        "a finished study as a bundle for arXiv or an archive of results, and back",
+    ),
     "why": ("tokenmix.reporting.why_command", "what of a table, figure, run, data set or the PDF is stale, and why"),
 }
 

@@ -20,6 +20,7 @@ STAGES = {
     "claims": ("tokenmix.reporting.claims_tex",),
     "paper": ("tokenmix.reporting.paper",),
     "page": ("tokenmix.reporting.page.document",),
+    "archive": ("tokenmix.reporting.archive", "tokenmix.reporting.archive_arxiv"),
 }
 
 #: what every training starts from; the modules of its model come on top
