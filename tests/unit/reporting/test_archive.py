@@ -53,6 +53,8 @@ def test_the_same_study_gives_the_same_bytes(made, tmp_path):
     study, path, folder = made
     archive.write(study, folder, tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == path.read_bytes()
+    with zipfile.ZipFile(path) as archived:
+        assert {entry.date_time for entry in archived.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 def test_sha256sum_agrees_with_the_manifest(made, tmp_path):
