@@ -61,6 +61,7 @@ localrules:
     table,
     table_of_datasets,
     table_of_reported,
+    table_of_switches,
     figure,
     runs_appendix,
     claims,

@@ -23,6 +23,7 @@ COMMANDS = {
     "data": ("tokenmix.data.command", "fetch and prepare data sets; register a folder of images"),
     "evaluate": ("tokenmix.evaluation.command", "metrics, intervals and comparisons of one data set's runs"),
     "rank": ("tokenmix.evaluation.rank_command", "wins, relative ranks and average places of one table's models"),
+    "switches": ("tokenmix.evaluation.switches", "what each difference to the published protocol is worth"),
     "profile": ("tokenmix.profiling.command", "multiply-adds and parameters of a study's models"),
     "report": ("tokenmix.reporting.command", "values, tables and figures of the paper"),
     "trace": ("tokenmix.reporting.trace_command", "from a number of the paper to all that made it"),

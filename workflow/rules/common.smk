@@ -3,7 +3,7 @@
 RESULTS = PLAN["results"]
 STUDY = f"{RESULTS}/{PLAN['study']}"
 #: prepared folder -> data set; data set with its size -> the card of its prepared images
-DATASETS = {Path(entry["folder"]).name: entry for entry in PLAN["datasets"].values()}
+DATASETS = PLAN["prepared"]
 CARDS = {key: f"{entry['folder']}/card.json" for key, entry in PLAN["datasets"].items()}
 DATA = {str(Path(entry["folder"]).parent) for entry in PLAN["datasets"].values()}.pop()
 #: run -> the pack that trains it, or trained it
@@ -28,6 +28,14 @@ def confusion_of(table):
     ]
 
 
+#: what the switches of the protocol are worth, where the study compares them
+SWITCHES = [f"{STUDY}/metrics/switches.csv"] if PLAN["switches"] else []
+SWITCHED_RUNS = [
+    f"{RESULTS}/runs/{run}"
+    for run, entry in PLAN["runs"].items()
+    if "switches" in entry["tables"]
+]
+SWITCHED_CARD = [CARDS[PLAN["switches"]["dataset"]]] if SWITCHES else []
 METRICS = [file for table in PLAN["tables"] for file in metrics_of(table)]
 #: figure -> what it is drawn from
 FIGURES = {

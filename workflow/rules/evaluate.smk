@@ -32,6 +32,30 @@ rule evaluate:
         " --out {params.folder:q} > {log:q} 2>&1"
 
 
+rule evaluate_switches:
+    """One model under each variant of the protocol: means over seeds, and differences to the corrected one."""
+    input:
+        predictions=expand("{run}/predictions.npz", run=SWITCHED_RUNS),
+        attestations=expand("{run}/run.json", run=SWITCHED_RUNS),
+        card=ancient(SWITCHED_CARD),
+    output:
+        csv=f"{STUDY}/metrics/switches.csv",
+    log:
+        f"logs/evaluate/{PLAN['study']}.switches.log",
+    conda:
+        "../../envs/tokenmix.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        compared=json.dumps([PLAN["switches"], PLAN["evaluation"]]),
+        code=PLAN["code"]["switches"],
+    message:
+        "Comparing the switches of the protocol"
+    shell:
+        'PYTHONPATH=src python -m tokenmix switches --plan "$TOKENMIX_PLAN" --out {output.csv:q} > {log:q} 2>&1'
+
+
 rule rank:
     """Rivals beaten, relative ranks and average places of a table's models over its data sets."""
     input:

@@ -5,6 +5,7 @@ rule values:
     """The registry: every number of the paper with its unit, n, formula and runs; and the sentences of findings."""
     input:
         metrics=METRICS,
+        switches=SWITCHES,
         reported=rules.table_of_reported.output,
         profile=rules.profile.output,
         cards=list(CARDS.values()),

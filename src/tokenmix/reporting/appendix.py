@@ -8,6 +8,7 @@ from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import INITS, METRIC_HEADS
 from tokenmix.reporting.records import Cell, is_number
 from tokenmix.reporting.registry import Registry
+from tokenmix.reporting.switches import anchor
 from tokenmix.reporting.tex import breakable, escape, key
 
 #: columns of the matrix of parameters and multiply-adds that fit beside the names of models
@@ -23,6 +24,7 @@ def runs_tex(study: Study, registry: Registry) -> str:
     parts += _profile(study, registry)
     parts += _datasets(study)
     parts += _findings(study)
+    parts += _switches(study)
     parts += _values(registry)
     parts.append(r"\endgroup")
     return "\n".join(parts) + "\n"
@@ -191,6 +193,24 @@ def _findings(study: Study) -> Iterator[str]:
             rows.append(" & ".join(cells) + r" \\")
     columns = f"@{{}}{_RAGGED}p{{32mm}}{_RAGGED}p{{28mm}}rr{_RAGGED}p{{44mm}}{_RAGGED}p{{34mm}}@{{}}"
     yield from _longtable(columns, ("table", "data set", "models", "runs", "computed from", "config"), rows)
+
+
+def _switches(study: Study) -> Iterator[str]:
+    compared = study.index.get("switches")
+    if not compared:
+        return
+    yield _section(
+        "Switches of the protocol",
+        f"The runs of \\tmxname{{{breakable(compared['model'])}}} on \\tmxname{{{breakable(compared['dataset'])}}} "
+        r"behind each variant of the protocol (rule \tmxname{evaluate\_switches}).",
+    )
+    rows = [
+        f"\\tmxanchor{{{anchor(variant)}}}{escape(variant)} & "
+        + ", ".join(f"\\tmxname{{{escape(run.rpartition('.')[2])}}}" for run in runs)
+        + r" \\"
+        for variant, runs in compared["runs"].items()
+    ]
+    yield from _longtable(f"@{{}}l{_RAGGED}p{{110mm}}@{{}}", ("variant", "runs"), rows)
 
 
 def _values(registry: Registry) -> Iterator[str]:

@@ -57,6 +57,10 @@ def outputs(plan: Plan, tables: list[str], figures: list[str], *, paper: bool) -
         yield Output(f"{folder}/paper/figures/{figure}.pdf", "figure", "figures")
     if paper:
         yield Output(f"{folder}/paper/tables/datasets.tex", "table_of_datasets", "tables")
+        if content["switches"]:
+            settings = {"switches": content["switches"], "evaluation": content["evaluation"]}
+            yield Output(f"{folder}/metrics/switches.csv", "evaluate_switches", "switches", settings)
+        yield Output(f"{folder}/paper/tables/switches.tex", "table_of_switches", "tables")
         yield Output(f"{folder}/paper/values.json", "values", "values")
         yield Output(f"{folder}/paper/runs.tex", "runs_appendix", "appendix")
         yield Output(f"{folder}/paper.pdf", "pdf", "paper")

@@ -39,7 +39,7 @@ def _line_problems(line: str, source: Path, generated: Path, study: Study, regis
                 yield f"no value has the key {key}; the nearest are {near}"
                 break
     for match in _GENERATED.finditer(text):
-        names = list(FIGURES) if match["kind"] == "figure" else ["datasets", "reported", *study.tables]
+        names = list(FIGURES) if match["kind"] == "figure" else ["datasets", "reported", "switches", *study.tables]
         folder = generated / f"{match['kind']}s"
         if "#" in match["name"]:
             continue  # inside the definition of a command

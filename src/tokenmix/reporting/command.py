@@ -130,7 +130,7 @@ def _registry(study: Study) -> Registry:
 
 PRODUCTS: dict[str, tuple[Callable[[Study, argparse.Namespace], None], str]] = {
     "values": (_values, "the registry of values, and the sentences of findings"),
-    "table": (_table, "one table of results, or `datasets`"),
+    "table": (_table, "one table of results, `datasets` or `switches`"),
     "reported": (_reported, "the published values beside the study's own cells: CSV and LaTeX"),
     "figure": (
         _figure,

@@ -63,8 +63,7 @@ class Study:
     @classmethod
     def open(cls, path: Path) -> "Study":
         """Read the index `<results>/plan/<study>.<hash8>.json`; raises UserError where it is none."""
-        index = read_json(path)
-        index = index if isinstance(index, dict) else {}
+        index = index if isinstance(index := read_json(path), dict) else {}
         missing = [name for name in ("study", "results", "runs", "datasets", "tables") if name not in index]
         if missing:
             raise UserError(f"{path} is no study index: no {', '.join(missing)}; give the index that the plan wrote")
@@ -142,6 +141,7 @@ class Study:
                 tuple((model, init) for model, init in entry["rows"]),
                 tuple(entry.get("baselines") or ()),
                 entry.get("layout", "models"),
+                tuple(entry.get("reused") or ()),
             )
         return tables
 

@@ -1,6 +1,6 @@
 """Footnotes of a table, written from what its runs say about themselves."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from tokenmix.files import read_json
@@ -11,6 +11,7 @@ from tokenmix.reporting.records import Cell, Row, Table
 from tokenmix.reporting.tex import escape
 
 DIVERGED = "\\textsuperscript{\\textdagger}"
+REUSED = "\\textsuperscript{\\textparagraph}"
 SAME = "\\textsuperscript{\\textdaggerdbl}"
 
 
@@ -30,16 +31,19 @@ class Notes:
         self._used["--"] = "--: not part of this study."
         return "--"
 
+    def reused(self, model: str) -> str:
+        """The mark of a row that shows the runs of another arrangement, as the published study does."""
+        if model not in self.table.reused:
+            return ""
+        return self._use(REUSED, "the runs of [T,T,T,T], reused as in the published study: another network.")
+
     def marks(self, dataset: str, row: Row) -> str:
         """The marks behind one cell: divergence, remedies, local attention that sees the whole map."""
         cell = self.study.cells_of(self.table).get((dataset, *row, self.table.metrics[0]))
         marks = []
         if cell and cell.diverged:
             marks.append(
-                self._use(
-                    DIVERGED,
-                    "training diverged; the last good checkpoint is shown and takes no part in the ranking.",
-                )
+                self._use(DIVERGED, diverged_note(self.study, self._runs) + " It takes no part in the ranking.")
             )
         if self.study.twin(dataset, row, self.table.rows):
             marks.append(self._use(SAME, self._same_functions()))
@@ -143,6 +147,18 @@ class Notes:
             if len(files) > 1:
                 notes.append(f"Runs differ in the file of {escape(checkpoint)}: {enumerate_words(files)}.")
         return notes
+
+
+def diverged_note(study: Study, runs: Iterable[str]) -> str:
+    """What is shown of runs that diverged, in words."""
+    diverged = [run for run in map(study.run, runs) if run["status"] == "diverged"]
+    untrained = sum(run["best"]["epoch"] == 0 for run in diverged)
+    if not untrained:
+        return "training diverged; the last good checkpoint is shown."
+    initial = "training diverged before its first validation; the initial weights are shown."
+    if untrained == len(diverged):
+        return initial
+    return "training diverged; the last good checkpoint is shown, or the initial weights where there was none."
 
 
 def _changes(rung: Mapping[str, Any]) -> str:

@@ -55,6 +55,8 @@ class Table:
     rows: tuple[Row, ...]
     baselines: tuple[str, ...] = ()
     layout: str = "models"
+    #: models of another arrangement, whose runs stand in the rows of this one's pooling
+    reused: tuple[str, ...] = ()
 
 
 def cell_of_row(row: dict[str, str]) -> tuple[CellKey, Cell]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from tokenmix.reporting.formats import score
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import INITS, METRIC_HEADS, model_name
-from tokenmix.reporting.notes import DIVERGED
+from tokenmix.reporting.notes import DIVERGED, diverged_note
 from tokenmix.reporting.published import SIZE
 from tokenmix.reporting.reported import Comparison
 from tokenmix.reporting.tex import escape, key
@@ -89,7 +89,9 @@ def _notes(study: Study, compared: Sequence[Comparison], published: int) -> str:
         r"Of \val{reported/alike} of finished models at the published size, \val{reported/inside} lie inside.",
     ]
     if any(entry.diverged for entry in compared):
-        sentences.append(f"{DIVERGED}A training of ours diverged; its last good checkpoint is shown.")
+        cells = {(entry.dataset, entry.model, entry.init) for entry in compared if entry.diverged}
+        runs = [run for key, group in study.cell_groups() if key in cells for cell in group for run in cell.runs]
+        sentences.append(DIVERGED + diverged_note(study, runs))
     if not all(entry.alike for entry in compared):
         sizes = sorted({study.datasets[entry.dataset]["size"] for entry in compared if not entry.alike})
         listed = ", ".join(map(str, sizes))

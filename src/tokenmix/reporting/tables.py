@@ -19,6 +19,7 @@ from tokenmix.reporting.ranking import rank
 from tokenmix.reporting.records import Row, Table, is_number
 from tokenmix.reporting.screening import screening_csv, screening_tex
 from tokenmix.reporting.sizes import Sizes
+from tokenmix.reporting.switches import switches_csv, switches_tex
 from tokenmix.reporting.tex import escape, key
 
 #: columns of numbers that fit beside the names of mixers, by what stands behind the mean
@@ -32,14 +33,19 @@ Item = TypeVar("Item")
 def write(study: Study, name: str, out: Path) -> None:
     """Write `<out>/<name>.tex` and `<out>/<name>.csv`.
 
-    `datasets` names the table of data sets; every other name must be a table of the study (UserError).
+    `datasets` is the table of data sets, `switches` that of the protocol's; every other name must be a table of the
+    study (UserError).
     """
     if name == "datasets":
         write_atomic(out / "datasets.tex", datasets_tex(study))
         write_atomic(out / "datasets.csv", datasets_csv(study))
         return
+    if name == "switches":
+        write_atomic(out / "switches.tex", switches_tex(study))
+        write_atomic(out / "switches.csv", switches_csv(study))
+        return
     if name not in study.tables:
-        names = ", ".join(["datasets", *study.tables])
+        names = ", ".join(["datasets", "switches", *study.tables])
         raise UserError(f"no table is called {name}; study {study.name}; choose one of {names}")
     table = study.tables[name]
     as_tex, as_csv = (screening_tex, screening_csv) if table.layout == "datasets" else (results_tex, results_csv)
@@ -137,6 +143,7 @@ class _Sheet:
                 yield r"\addlinespace[2pt]"
             baselines = row[0] in self.table.baselines
             label = escape(words[:1].upper() + words[1:]) if words != previous else ""
+            label += self.notes.reused(row[0]) if label else ""
             previous = words
             numbers = [self._number(dataset, metric, row) for dataset, metric in columns]
             sizes = self.sizes.cells(row[0]) if with_sizes else []

@@ -192,10 +192,13 @@ def _differs(study: Study, name: str, value: Value) -> list[str]:
 def _log(study: Study, value: Value) -> str:
     """The log of the rule that computed a value."""
     logs = {
-        "evaluate": [_LOGS / "evaluate" / Path(file).parent.name / f"{_dataset(file)}.log" for file in value.files],
+        "evaluate": [
+            _LOGS / "evaluate" / f"{study.name}.{Path(file).parent.name}.{_dataset(file)}.log" for file in value.files
+        ],
+        "evaluate_switches": [_LOGS / "evaluate" / f"{study.name}.switches.log"],
         "profile": [_LOGS / "profile" / f"{study.name}.log"],
         "prepare_data": [_LOGS / "data" / f"{Path(file).parent.name}.log" for file in value.files],
-        "table_of_reported": [_LOGS / "tables" / "reported.log"],
+        "table_of_reported": [_LOGS / "tables" / f"{study.name}.reported.log"],
     }
     return _present(logs.get(value.rule, [_LOGS / "paper" / f"{study.name}.values.log"])[0])
 

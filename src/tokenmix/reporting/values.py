@@ -15,6 +15,7 @@ from tokenmix.reporting.records import Cell
 from tokenmix.reporting.registry import Registry, Value
 from tokenmix.reporting.reported import add_reported
 from tokenmix.reporting.screening import add_verdicts
+from tokenmix.reporting.switches import add_switches
 from tokenmix.reporting.tex import key
 from tokenmix.reporting.uplift import add_uplifts
 
@@ -31,6 +32,7 @@ def build(study: Study) -> Registry:
     add_reported(registry, study)
     add_uplifts(registry, study)
     add_verdicts(registry, study)
+    add_switches(registry, study)
     return registry
 
 

@@ -26,11 +26,12 @@ from tokenmix.study.grammar import (
 )
 from tokenmix.study.manifest import DatasetEntry
 from tokenmix.study.protocol import Training
+from tokenmix.study.switches import switch_problems
 from tokenmix.study.yaml_lines import Place
 
 Finding = tuple[Place, str]
-#: tables of the paper that are not lists of models: the data sets, and the published scores
-OWN_TABLES = ("datasets", "reported")
+#: tables of the paper that are not lists of models: data sets, published scores, switches of the protocol
+OWN_TABLES = ("datasets", "reported", "switches")
 
 
 def check(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_folder: Path) -> list[Finding]:
@@ -42,7 +43,7 @@ def check(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_fo
         _repeated(raw),
         _folders(raw),
     )
-    return list(itertools.chain.from_iterable(found))
+    return [*itertools.chain.from_iterable(found), *switch_problems(raw, manifest)]
 
 
 def entries(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:

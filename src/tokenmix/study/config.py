@@ -4,6 +4,7 @@ The defaults are those of the full study. `config.yaml` is the manual: it shows 
 default, and tests hold that, as well as that `config.schema.json` is generated from here.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
@@ -150,6 +151,14 @@ class Table(Section):
         return list(dict.fromkeys(rows))
 
 
+class Switches(Section):
+    """On which runs the paper shows what each difference to the published protocol is worth."""
+
+    dataset: str = Field(default="", description="one of `datasets`, best a small one; empty: nothing is compared")
+    model: str = Field(default="", description="a model by its full name, trained from scratch")
+    seeds: list[Seed] = Field(default=[], description="seeds of the compared runs; empty: the study's")
+
+
 class Profile(Section):
     """What the figures of multiply-adds cover."""
 
@@ -172,6 +181,10 @@ class Config(Section):
         default="corrected",
         description="as_published: every switch of study/published.py as it was published",
     )
+    pooling_rows: Literal["own", "reused"] = Field(
+        default="own",
+        description="rows of pooling in tables of hybrids from scratch; reused: the runs of [T,T,T,T], as published",
+    )
     title: str = Field(default="", description="the study in words, for the PDF; empty: its name")
     results: str = Field(default="results", min_length=1, description="folder of everything that is computed")
     seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1, description="one training a seed for every cell")
@@ -190,6 +203,7 @@ class Config(Section):
         BeforeValidator(_without_left_out, json_schema_input_type=dict[Name, Table | Literal[False]]),
     ] = Field(default={}, description="tables of the paper; false leaves one out")
     paper_tables: list[Name] = Field(default=[], description="the tables of this study, in order; empty: all of them")
+    switches: Switches = Field(default=Switches(), description="what each switch of the protocol is worth")
     profile: Profile = Field(default=Profile(), description="multiply-adds")
 
     _lines: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -210,6 +224,15 @@ class Config(Section):
         for override in (self.datasets[dataset].training, self.tables[table].training):
             settings = merged(settings, override.model_dump(exclude_unset=True))
         return Training.model_validate(settings)
+
+    def rows_of(self, table: str) -> list[tuple[str, str]]:
+        """Model and initialisation of each row of a table, with the models whose runs stand in it."""
+        settings = self.tables[table]
+        rows = settings.rows()
+        if self.pooling_rows == "reused" and settings.init == "scratch":
+            hybrid, plain = (f"{settings.scale}-{stages}-pooling" for stages in (settings.arrangement, "tttt"))
+            rows = [(re.sub(rf"^{hybrid}(?=\d)", plain, model), init) for model, init in rows]
+        return rows
 
     def datasets_of(self, table: str) -> list[str]:
         """The data sets of a table in the order of its columns."""

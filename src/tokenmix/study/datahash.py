@@ -39,6 +39,16 @@ class DataIdentity:
         return int(self.parts["parameters"].get("dimensions", 2))
 
     @property
+    def channels(self) -> int:
+        """Of an image: 1 or 3."""
+        return int(self.parts["parameters"]["channels"])
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return len(self.parts["parameters"]["classes"])
+
+    @property
     def folder(self) -> str:
         """Name of the folder of the prepared arrays, `breastmnist-28.1a2b3c4d`."""
         return f"{self.name}-{self.size}.{self.hash[:DIGITS]}"

@@ -112,9 +112,8 @@ def _elsewhere(model: type[BaseModel], word: str, place: Place, fields: list[str
     """The full path of a key that is right, but stands in the wrong section."""
     if get_close_matches(word, fields, n=1, cutoff=0.75):
         return None
-    paths = [f"{section}.{word}" for section in model.model_fields if word in fields_at(model, (section,))] + [word] * (
-        word in model.model_fields and len(place) > 1
-    )
+    paths = [word] if word in model.model_fields and len(place) > 1 else []
+    paths += [f"{section}.{word}" for section in model.model_fields if word in fields_at(model, (section,))]
     return paths[0] if paths else None
 
 

@@ -51,7 +51,7 @@ def expand(config: Config, manifest: Mapping[str, DatasetEntry]) -> list[Run]:
                 )
             size = config.datasets[dataset].size
             training = config.training_for(dataset, table)
-            for model, init in settings.rows():
+            for model, init in config.rows_of(table):
                 first, *before = trained.setdefault((dataset, model, init), (table, training, seeds))
                 if before != [training, seeds]:
                     raise UserError(

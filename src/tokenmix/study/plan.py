@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,15 @@ from tokenmix.errors import UserError
 from tokenmix.files import pretty_json, write_atomic
 from tokenmix.study.checkpoints import load_checkpoints, weights_file
 from tokenmix.study.code import DIGITS, SOURCE, CodeIdentity, code_identity
-from tokenmix.study.coincide import coinciding, global_stages
 from tokenmix.study.config import Config
 from tokenmix.study.datahash import DataIdentity, data_identity
 from tokenmix.study.frozen import code_folder, freeze_code
 from tokenmix.study.grid import Run, expand
+from tokenmix.study.index import PACKER, study_index
 from tokenmix.study.manifest import load_manifest
-from tokenmix.study.published import switched
-from tokenmix.study.spec import RunSpec, identifying, model_options, resolve_spec, run_id
+from tokenmix.study.spec import RunSpec, identifying, resolve_spec, run_id
 from tokenmix.study.stages import stage_identities, training_entries
-
-#: training fields that an estimate of a study's cost needs
-COST_FIELDS = ("iterations", "batch_size", "accumulation")
-#: what trains a pack of runs; it is no part of any run's identity
-PACKER = "tokenmix.training.pack"
+from tokenmix.study.switches import meaning, variants
 
 
 @dataclass(frozen=True)
@@ -67,16 +62,27 @@ def resolve(config: Config, root: Path, source: Path = SOURCE) -> Plan:
     Raises UserError for mistakes in the config's tables and for code that is not valid Python.
     """
     manifest = load_manifest(root / config.data.folder)
-    data = functools.cache(lambda name, size: data_identity(name, size, manifest, source, config.data.padding))
+    data = functools.cache(lambda name, size, padding: data_identity(name, size, manifest, source, padding))
     code = functools.cache(lambda model, init: code_identity(training_entries(model, init), source))
     checkpoints = load_checkpoints()
-    runs: dict[str, PlannedRun] = {}
-    for run in expand(config, manifest):
+
+    def planned(config: Config, run: Run) -> PlannedRun:
         spec = resolve_spec(config, run, checkpoints)
-        identity = data(run.dataset, run.size), code(run.model, run.init)
-        name = run_id(spec, identity[0].hash, identity[1].hash)
-        runs[name] = PlannedRun(name, run, spec, *identity)
-    return Plan(root / config.results, runs, _index(config, runs, source))
+        identity = data(run.dataset, run.size, config.data.padding), code(run.model, run.init)
+        return PlannedRun(run_id(spec, identity[0].hash, identity[1].hash), run, spec, *identity)
+
+    runs = {run.id: run for run in (planned(config, run) for run in expand(config, manifest))}
+    behind: dict[str, list[str]] = {}
+    same: dict[str, str] = {}
+    for name, variant in variants(config).items():
+        for run in (planned(variant, run) for run in expand(variant, manifest)):
+            # what a switch leaves as it is is not trained again
+            known = same.setdefault(meaning(run.spec, run.data, manifest[run.run.dataset]), run.id)
+            if known == run.id:
+                tables = (*runs[known].run.tables, *run.run.tables) if known in runs else run.run.tables
+                runs[known] = replace(run, run=replace(run.run, tables=tuple(dict.fromkeys(tables))))
+            behind.setdefault(name, []).append(known)
+    return Plan(root / config.results, runs, study_index(config, runs, behind, source))
 
 
 def freeze(config: Config, root: Path, source: Path = SOURCE) -> Plan:
@@ -155,84 +161,3 @@ def _write_run(results: Path, content: dict[str, Any]) -> None:
 
 def _counted(file: dict[str, Any]) -> tuple[Any, ...]:
     return file["run"], identifying(file["spec"], file["rungs"]), file["data"]["hash"], file["code"]["hash"]
-
-
-def _index(config: Config, runs: dict[str, PlannedRun], source: Path) -> dict[str, Any]:
-    datasets = {run.run.data: run.data for run in runs.values()}
-    models: dict[str, list[str]] = {key: [] for key in datasets}
-    for run in runs.values():
-        if run.run.model not in models[run.run.data]:
-            models[run.run.data].append(run.run.model)
-    options = model_options(config)
-    folder = config.data.folder
-    stages = functools.cache(lambda model, size, dimensions: global_stages(model, size, options, dimensions))
-    return {
-        "study": config.study,
-        "switched": switched(config),
-        "title": config.title or config.study,
-        "phantoms": any(data.kind == "phantom" for data in datasets.values()),
-        "results": config.results,
-        "runs": {
-            name: {**_run_entry(run, config), "global_stages": stages(run.run.model, run.run.size, run.data.dimensions)}
-            for name, run in runs.items()
-        },
-        "datasets": {
-            key: {
-                "name": data.name,
-                "size": data.size,
-                "kind": data.kind,
-                "padding": data.padding,
-                "folder": f"{folder}/{data.folder}",
-                "hash": data.hash,
-                "models": models[key],
-                "coinciding": coinciding(models[key], data.size, options, data.dimensions),
-            }
-            for key, data in datasets.items()
-        },
-        "tables": {name: _table_entry(config, name) for name in config.chosen_tables},
-        "remedies": _remedies(config),
-        "evaluation": config.evaluation.model_dump(),
-        "claims": config.claims.model_dump(),
-        "profile": config.profile.model_dump(),
-        "model_options": options,
-        "execution": config.execution.model_dump(),
-        "code": {
-            stage: code.hash
-            for stage, code in stage_identities({model for names in models.values() for model in names}, source).items()
-        },
-        "packer": code_folder(config.results, code_identity((PACKER,), source).hash).as_posix(),
-        "config_lines": dict(config.lines),
-    }
-
-
-def _run_entry(run: PlannedRun, config: Config) -> dict[str, Any]:
-    return {
-        "dataset": run.run.dataset,
-        "size": run.run.size,
-        "dimensions": run.data.dimensions,
-        "model": run.run.model,
-        "init": run.run.init,
-        "seed": run.run.seed,
-        "tables": list(run.run.tables),
-        "data_folder": f"{config.data.folder}/{run.data.folder}",
-        "code_folder": code_folder(config.results, run.code.hash).as_posix(),
-        "weights": weights_file(config.data.folder, run.spec.weights["name"]) if run.spec.weights else "",
-        **{name: run.spec.training[name] for name in (*COST_FIELDS, "threads")},
-    }
-
-
-def _remedies(config: Config) -> dict[str, str]:
-    """Mark -> footnote of every remedy that a run of the study may use."""
-    trainings = (
-        config.training_for(dataset, table) for table in config.chosen_tables for dataset in config.datasets_of(table)
-    )
-    ladders = (training.divergence for training in trainings if training.divergence.policy == "ladder")
-    return {rung.mark: rung.note for divergence in ladders for rung in divergence.ladder}
-
-
-def _table_entry(config: Config, name: str) -> dict[str, Any]:
-    table = config.tables[name]
-    datasets = [f"{dataset}-{config.datasets[dataset].size}" for dataset in config.datasets_of(name)]
-    # how its runs train stands in their own plans
-    shown = table.model_dump(exclude={"training", "seeds"})
-    return {**shown, "datasets": datasets, "models": table.models(), "rows": [list(row) for row in table.rows()]}

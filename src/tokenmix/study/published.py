@@ -73,6 +73,13 @@ SWITCHES = (
         "Local attention attends globally on maps of 64 positions or fewer, whatever its kernel.",
     ),
     Switch(
+        "reused rows",
+        "pooling_rows",
+        "reused",
+        "Tables of hybrids trained from scratch show pooling in all four stages where they say pooling, although the "
+        "hybrid is another network with kernels above 3 and, by the norm of its arrangement, with any.",
+    ),
+    Switch(
         "distorted ImageWoof",
         "data.padding",
         "width",

@@ -10,6 +10,7 @@ from tokenmix.study.grammar import parse_model
 #: rebuilds tables and nothing else.
 STAGES = {
     "evaluation": ("tokenmix.evaluation.command",),
+    "switches": ("tokenmix.evaluation.switches",),
     "ranking": ("tokenmix.evaluation.rank_command",),
     "profiling": ("tokenmix.profiling.command",),
     "values": ("tokenmix.reporting.values",),

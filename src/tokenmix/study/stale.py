@@ -53,7 +53,12 @@ def states(plan: Plan) -> list[RunState]:
     present: dict[str, list[str]] = {}
     for name in sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ():
         present.setdefault(name.rpartition(".")[0], []).append(name)
-    return [_state(plan, run, folder, present.get(run.run.cell, [])) for run in plan.runs.values()]
+    return [_state(plan, run, folder, _earlier(plan, run, present)) for run in plan.runs.values()]
+
+
+def _earlier(plan: Plan, run: PlannedRun, present: Mapping[str, list[str]]) -> list[str]:
+    """Runs of the same cell, the run itself among them, but none that the plan wants beside it."""
+    return [name for name in present.get(run.run.cell, []) if name == run.id or name not in plan.runs]
 
 
 def _state(plan: Plan, run: PlannedRun, folder: Path, of_cell: list[str]) -> RunState:

@@ -58,7 +58,7 @@ def test_a_sound_line_passes(check, text: str) -> None:
         (r"\val{auc/breastmnist-28/xs-tttt-conv3/scrach}", "auc/breastmnist-28/xs-tttt-conv3/scratch"),
         (
             r"\studytable{classification}",
-            "no table is called classification; choose one of datasets, reported, classification_4t",
+            "no table is called classification; choose one of datasets, reported, switches, classification_4t",
         ),
         (r"\studytable{datasets}", "tokenmix report table datasets"),
         (r"\studyfigure{curves}", "tokenmix report figure curves"),

@@ -139,5 +139,5 @@ def test_one_table_needs_nothing_of_another(tmp_path: Path) -> None:
 
 
 def test_an_unknown_table_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="choose one of datasets, classification_4t"):
+    with pytest.raises(UserError, match="choose one of datasets, switches, classification_4t"):
         write(open_study(tmp_path), "classification_4T", tmp_path)

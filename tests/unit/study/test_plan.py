@@ -163,7 +163,7 @@ def test_an_edit_of_a_template_style_or_script_rebuilds_the_page(source):
 def test_an_edit_in_one_stage_leaves_the_others(source):
     assert stages_hit(source, "reporting/tables.py") == {"tables"}
     assert stages_hit(source, "reporting/page/content.py") == {"page"}
-    assert stages_hit(source, "evaluation/metrics.py") == {"evaluation"}
+    assert stages_hit(source, "evaluation/metrics.py") == {"evaluation", "switches"}
     assert stages_hit(source, "models/mixers/pooling.py") == {"profiling"}
     assert stages_hit(source, "models/mixers/conv.py") == set()
     assert stages_hit(source, "training/loss.py") == set()

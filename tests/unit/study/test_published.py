@@ -23,6 +23,12 @@ def value_of(config: Config, switch: Switch) -> Any:
     return value
 
 
+def alone(switch: Switch) -> dict[str, Any]:
+    """The switch as sections of a config."""
+    section, _, key = switch.setting.rpartition(".")
+    return {section: {key: switch.published}} if section else {key: switch.published}
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """The project's own config.yaml, which writes every default, and an overlay."""
@@ -63,8 +69,7 @@ def test_what_is_written_wins_over_the_protocol(project: Path) -> None:
 
 @pytest.mark.parametrize("switch", SWITCHES, ids=NAMES)
 def test_each_switch_can_be_set_alone(project: Path, switch: Switch) -> None:
-    section, key = switch.setting.split(".")
-    config = load_config(project, "full", {section: {key: switch.published}})
+    config = load_config(project, "full", alone(switch))
     assert switched(config) == {switch.name: switch.published}
 
 
@@ -76,17 +81,18 @@ def test_each_switch_makes_other_runs_of_the_data_sets_and_models_it_concerns(sw
         "tables": {
             "t": {"scale": "xs", "mixers": {"local_attn": [3]}, "baselines": ["resnet18-k3"]},
             "p": {"arrangement": "pptt", "init": "pretrained", "mixers": {"local_attn": [3]}},
+            "h": {"arrangement": "pptt", "scale": "xs", "mixers": {"pooling": [3]}},
         },
     }
     concerned = {
         "data.padding": lambda run: "imagewoof" in run,
         "model.norm": lambda run: "resnet" not in run and ".scratch." in run,
+        "pooling_rows": lambda run: "pptt-pooling" in run,
         "model.warm_heads": lambda run: ".warm." in run,
         "model.small_map_fallback": lambda run: "resnet" not in run,
     }
-    section, key = switch.setting.split(".")
     plain = set(resolve(Config.model_validate(study), tmp_path).runs)
-    other = set(resolve(Config.model_validate({**study, section: {key: switch.published}}), tmp_path).runs)
+    other = set(resolve(Config.model_validate({**study, **alone(switch)}), tmp_path).runs)
     same = plain & other
     assert same == {run for run in plain if not concerned.get(switch.setting, lambda run: True)(run)}
 
@@ -100,9 +106,9 @@ def test_the_manual_marks_every_published_value() -> None:
     text = (ROOT / "config.yaml").read_text()
     settings = yaml.safe_load(text)
     for switch in SWITCHES:
-        section, key = switch.setting.split(".")
-        assert settings[section][key] == switch.corrected
-        comment = text[text.index(f"  {key}:") :]
+        section, _, key = switch.setting.rpartition(".")
+        assert (settings[section] if section else settings)[key] == switch.corrected
+        comment = text[text.index(f"  {key}:" if section else f"\n{key}:") :]
         shown = str(switch.published).lower() if isinstance(switch.published, bool) else switch.published
         assert f"published: {shown}" in comment[:400], switch.name
 

@@ -1,0 +1,146 @@
+"""The study index: what the workflow and every later stage ask about a study's runs, data sets and tables."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokenmix.study.checkpoints import weights_file
+from tokenmix.study.code import code_identity
+from tokenmix.study.coincide import coinciding, global_stages
+from tokenmix.study.config import Config
+from tokenmix.study.datahash import DataIdentity
+from tokenmix.study.frozen import code_folder
+from tokenmix.study.published import SWITCHES, switched
+from tokenmix.study.spec import model_options
+from tokenmix.study.stages import stage_identities
+
+if TYPE_CHECKING:
+    from tokenmix.study.plan import PlannedRun
+
+#: training fields that an estimate of a study's cost needs
+COST_FIELDS = ("iterations", "batch_size", "accumulation")
+#: what trains a pack of runs; it is no part of any run's identity
+PACKER = "tokenmix.training.pack"
+
+
+def study_index(
+    config: Config, runs: Mapping[str, "PlannedRun"], behind: Mapping[str, Sequence[str]], source: Path
+) -> dict[str, Any]:
+    """The content of the study index. behind: variant of the protocol -> its runs, for the table of switches."""
+    datasets: dict[str, DataIdentity] = {}
+    for run in runs.values():
+        # the first: a switch may prepare a data set in another way
+        datasets.setdefault(run.run.data, run.data)
+    models: dict[str, list[str]] = {key: [] for key in datasets}
+    for run in runs.values():
+        if run.run.model not in models[run.run.data]:
+            models[run.run.data].append(run.run.model)
+    options = model_options(config)
+    folder = config.data.folder
+    stages = functools.cache(lambda model, size, dimensions: global_stages(model, size, options, dimensions))
+    return {
+        "study": config.study,
+        "protocol": [
+            {
+                **asdict(switch),
+                "corrected": switch.corrected,
+                "here": switched(config).get(switch.name, switch.corrected),
+            }
+            for switch in SWITCHES
+        ],
+        "switched": switched(config),
+        "title": config.title or config.study,
+        "phantoms": any(data.kind == "phantom" for data in datasets.values()),
+        "results": config.results,
+        "runs": {
+            name: {**_run_entry(run, config), "global_stages": stages(run.run.model, run.run.size, run.data.dimensions)}
+            for name, run in runs.items()
+        },
+        "datasets": {
+            key: {
+                "name": data.name,
+                "size": data.size,
+                "dimensions": data.dimensions,
+                "channels": data.channels,
+                "classes": data.classes,
+                "kind": data.kind,
+                "padding": data.padding,
+                "folder": f"{folder}/{data.folder}",
+                "hash": data.hash,
+                "models": models[key],
+                "coinciding": coinciding(models[key], data.size, options, data.dimensions),
+            }
+            for key, data in datasets.items()
+        },
+        "prepared": {
+            run.data.folder: {"name": run.data.name, "size": run.data.size, "padding": run.data.padding}
+            for run in runs.values()
+        },
+        "switches": _switches_entry(config, behind),
+        "tables": {name: _table_entry(config, name) for name in config.chosen_tables},
+        "remedies": _remedies(config),
+        "evaluation": config.evaluation.model_dump(),
+        "claims": config.claims.model_dump(),
+        "profile": config.profile.model_dump(),
+        "model_options": options,
+        "execution": config.execution.model_dump(),
+        "code": {
+            stage: code.hash
+            for stage, code in stage_identities({model for names in models.values() for model in names}, source).items()
+        },
+        "packer": code_folder(config.results, code_identity((PACKER,), source).hash).as_posix(),
+        "config_lines": dict(config.lines),
+    }
+
+
+def _run_entry(run: "PlannedRun", config: Config) -> dict[str, Any]:
+    return {
+        "dataset": run.run.dataset,
+        "size": run.run.size,
+        "dimensions": run.data.dimensions,
+        "model": run.run.model,
+        "init": run.run.init,
+        "seed": run.run.seed,
+        "tables": list(run.run.tables),
+        "data_folder": f"{config.data.folder}/{run.data.folder}",
+        "code_folder": code_folder(config.results, run.code.hash).as_posix(),
+        "weights": weights_file(config.data.folder, run.spec.weights["name"]) if run.spec.weights else "",
+        **{name: run.spec.training[name] for name in (*COST_FIELDS, "threads")},
+    }
+
+
+def _remedies(config: Config) -> dict[str, str]:
+    """Mark -> footnote of every remedy that a run of the study may use."""
+    trainings = (
+        config.training_for(dataset, table) for table in config.chosen_tables for dataset in config.datasets_of(table)
+    )
+    ladders = (training.divergence for training in trainings if training.divergence.policy == "ladder")
+    return {rung.mark: rung.note for divergence in ladders for rung in divergence.ladder}
+
+
+def _table_entry(config: Config, name: str) -> dict[str, Any]:
+    table = config.tables[name]
+    datasets = [f"{dataset}-{config.datasets[dataset].size}" for dataset in config.datasets_of(name)]
+    # how its runs train stands in their own plans
+    shown = table.model_dump(exclude={"training", "seeds"})
+    rows = config.rows_of(name)
+    return {
+        **shown,
+        "datasets": datasets,
+        "models": list(dict.fromkeys(model for model, _ in rows)),
+        "rows": [list(row) for row in rows],
+        "reused": [model for model, init in rows if (model, init) not in table.rows()],
+    }
+
+
+def _switches_entry(config: Config, behind: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    chosen = config.switches
+    if not behind:
+        return {}
+    return {
+        "dataset": f"{chosen.dataset}-{config.datasets[chosen.dataset].size}",
+        "model": chosen.model,
+        "runs": {variant: list(runs) for variant, runs in behind.items()},
+    }
