@@ -2,11 +2,13 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tokenmix.reporting import formats
 from tokenmix.reporting.inputs import Study
-from tokenmix.reporting.names import METRIC_HEADS, row_text
+from tokenmix.reporting.names import METRIC_HEADS, enumerate_words, row_text
 from tokenmix.reporting.notes import Notes
 from tokenmix.reporting.ranking import Ranking, rank
 from tokenmix.reporting.records import Row, Table, is_number
@@ -26,6 +28,8 @@ RULE = (
     f"deviation over seeds above {UNSTABLE}; few cases: the rarest class has fewer than {FEWEST} in the test split; "
     "diverged: no training finished; suited: none of these"
 )
+#: what a verdict can be
+WORDS = ("suited", "near chance", "saturated", "alike", "unstable", "few cases", "diverged")
 #: columns of numbers beside the facts of a data set, and in the floats that follow; data sets on a page
 _COLUMNS, _MORE_COLUMNS, _ROWS = 3, 8, 22
 
@@ -47,19 +51,49 @@ def verdict(ranking: Ranking, rarest: int) -> str:
 
 
 def add_verdicts(registry: Registry, study: Study) -> None:
-    """Add verdict/TABLE/DATASET for each table of data sets."""
+    """Add verdict/TABLE/DATASET for each table of data sets, and verdicts/TABLE/WORD: on how many that is said."""
     for table in study.tables.values():
-        for dataset in table.datasets if table.layout == "datasets" else ():
-            ranking = rank(study, table, dataset, "auc")
-            text = verdict(ranking, min(study.card(dataset)["counts"]["test"].values()))
-            runs = tuple(run for cell in ranking.cells for run in cell.runs)
-            line, config = "finding:" + key(table.name, dataset), study.line(f"tables.{table.name}")
-            cases = study.card(dataset)["n"]["test"]
-            files = (f"metrics/{table.name}/{dataset}.cells.csv",)
-            registry.add(
-                key("verdict", table.name, dataset),
-                Value(text, text, line, f"verdict: {RULE}", "values", n=cases, runs=runs, config=config, files=files),
-            )
+        if table.layout == "datasets":
+            verdicts = [_add_verdict(registry, study, table, dataset) for dataset in table.datasets]
+            said = Counter(word for text in verdicts for word in text.split(", "))
+            for word, number in [("all", len(verdicts)), *said.items()]:
+                value = Value(
+                    number,
+                    formats.count(number),
+                    "finding:" + key(table.name, table.datasets[0]),
+                    f"data sets of table {table.name}, verdict {word} ({RULE})",
+                    "values",
+                    runs=tuple(run for dataset in table.datasets for run in study.runs_of(table, dataset)),
+                    config=study.line(f"tables.{table.name}"),
+                    format="count",
+                    files=tuple(f"metrics/{table.name}/{dataset}.cells.csv" for dataset in table.datasets),
+                )
+                registry.add(key("verdicts", table.name, word), value)
+
+
+def _add_verdict(registry: Registry, study: Study, table: Table, dataset: str) -> str:
+    ranking = rank(study, table, dataset, "auc")
+    text = verdict(ranking, min(study.card(dataset)["counts"]["test"].values()))
+    runs = tuple(run for cell in ranking.cells for run in cell.runs)
+    line, config = "finding:" + key(table.name, dataset), study.line(f"tables.{table.name}")
+    cases = study.card(dataset)["n"]["test"]
+    files = (f"metrics/{table.name}/{dataset}.cells.csv",)
+    registry.add(
+        key("verdict", table.name, dataset),
+        Value(text, text, line, f"verdict: {RULE}", "values", n=cases, runs=runs, config=config, files=files),
+    )
+    return text
+
+
+def verdicts_tex(registry: Registry, table: Table) -> str:
+    """A sentence on all data sets of a table: how many suit a comparison, and what speaks against the others."""
+    found = [(word, at) for word in WORDS if (at := key("verdicts", table.name, word)) in registry]
+    said = enumerate_words([f"{word} on \\val{{{at}}}" for word, at in found])
+    return (
+        f"\\paragraph{{Data sets of Table~\\ref{{tab:{table.name}}}.}} The verdict on \\val{{"
+        f"{key('verdicts', table.name, 'all')}}} data sets is {said}"
+        + ("; one data set can have several." if len(found) > 1 else ".")
+    )
 
 
 def screening_tex(study: Study, table: Table) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fake_studies import make_study
 
-from tokenmix.reporting import screening, tables, values
+from tokenmix.reporting import appendix, findings, screening, tables, values
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.ranking import Ranking
 from tokenmix.reporting.records import Cell
@@ -100,3 +100,25 @@ def test_a_set_on_which_nothing_finished_says_so(tmp_path: Path) -> None:
     study = make(tmp_path, diverged=[("a", RESNET)])
     assert values.build(study)["verdict/screening/a-28"].text == "diverged"
     assert "\\textdagger" in screening.screening_tex(study, study.tables["screening"])
+
+
+def test_one_sentence_counts_the_verdicts(tmp_path: Path) -> None:
+    names = ("a", "b", "c", "d")
+    study = make(tmp_path, names=names, diverged=[("d", RESNET)])
+    for name in "bc":
+        card = tmp_path / f"data/{name}-28/card.json"
+        card.write_text(json.dumps({**json.loads(card.read_text()), "counts": {"test": {"x": 620, "y": 4}}}))
+    registry = values.build(study)
+    text = findings.findings_tex(registry, study)
+    assert text.count(r"\paragraph") == 1
+    said = (
+        r"suited on \val{verdicts/screening/suited}, few cases on \val{verdicts/screening/few=20cases} and diverged on"
+    )
+    assert said in text
+    counts = {
+        word: registry[f"verdicts/screening/{word}"].value for word in ("all", "suited", "few=20cases", "diverged")
+    }
+    assert counts == {"all": 4, "suited": 1, "few=20cases": 2, "diverged": 1}
+    lines = appendix.runs_tex(study, registry)
+    assert rf"\tmxanchor{{{registry['verdicts/screening/all'].line}}}" in lines
+    assert "highest mean" not in findings.summary_tex(study)
