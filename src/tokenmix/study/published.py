@@ -76,8 +76,8 @@ SWITCHES = (
         "reused rows",
         "pooling_rows",
         "reused",
-        "Tables of hybrids trained from scratch show pooling in all four stages where they say pooling, although the "
-        "hybrid is another network with kernels above 3 and, by the norm of its arrangement, with any.",
+        "Tables of hybrids trained from scratch show the runs of [T,T,T,T] in their rows of pooling, although those are "
+        "other networks where the kernel is above 3 or the norm differs.",
     ),
     Switch(
         "distorted ImageWoof",
