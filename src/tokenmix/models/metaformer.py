@@ -20,7 +20,8 @@ from tokenmix.errors import UserError
 from tokenmix.models.block import Block, ChannelMLP, ChannelNorm, PositionMap, mean_of_positions
 from tokenmix.models.site import Site
 from tokenmix.models.spatial import CHANNELS_LAST, Convolution
-from tokenmix.study.grammar import ModelSpec, mixer_module
+from tokenmix.study.grammar import ModelSpec
+from tokenmix.study.mixers import mixer_module
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from tokenmix.files import read_json
 from tokenmix.models.build import build_model
 from tokenmix.profiling.analytic import mixer_macs
 from tokenmix.profiling.macs import Cost, count
-from tokenmix.study.grammar import metaformer_name, mixers, parse_model
+from tokenmix.study.grammar import metaformer_name, parse_model
+from tokenmix.study.mixers import mixers
 
 Row = dict[str, Any]
 

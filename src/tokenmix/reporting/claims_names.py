@@ -9,6 +9,7 @@ from tokenmix.reporting.names import EXTENSIONS as EXTENSION_WORDS
 from tokenmix.reporting.names import FAMILIES, INITS, MIXERS, ModelName, model_name
 from tokenmix.study import grammar
 from tokenmix.study.grammar import EXTENSIONS, nearest, quote
+from tokenmix.study.mixers import mixers
 
 _REFERENCE = re.compile(r"(?:(?P<table>[a-z][a-z0-9_]*)/)?(?P<name>[^/.]+)(?:\.(?P<init>\w+))?")
 _SHORT = re.compile(r"(?P<mixer>[a-z_]+?)(?P<kernel>[1-9]\d*)?(?P<extensions>(\+\w+)*)")
@@ -88,7 +89,7 @@ def _name_problem(name: str, study: Study) -> str | None:
             return str(error)
         return None
     short = _SHORT.fullmatch(name)
-    known = grammar.mixers()
+    known = mixers()
     words = [*known, *FAMILIES]
     if not short or short["mixer"] not in known:
         return f"unknown model {quote(name)}{nearest(short['mixer'] if short else name, words)}"

@@ -17,7 +17,6 @@ from tokenmix.study.grammar import (
     init_problem,
     metaformer_name,
     mixer_problems,
-    mixers,
     nearest,
     parse_model,
     pretrained_inits,
@@ -25,6 +24,7 @@ from tokenmix.study.grammar import (
     volume_problem,
 )
 from tokenmix.study.manifest import DatasetEntry
+from tokenmix.study.mixers import mixers
 from tokenmix.study.protocol import Training
 from tokenmix.study.switches import switch_problems
 from tokenmix.study.yaml_lines import Place

@@ -2,29 +2,24 @@
 
 The hash is taken over syntax trees, so that comments, docstrings and layout do not count, and
 only over modules that static imports lead to, so that editing one mixer does not retrain another.
-The dump of a tree is our own: `ast.dump` shows each Python version's new, empty fields.
 """
 
-import ast
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
 
 from tokenmix.errors import UserError
 from tokenmix.files import canonical_json, sha256_file
 from tokenmix.study import installed
+from tokenmix.study.trees import Parsed, read
 
 PACKAGE = "tokenmix"
 #: the folder that holds the package this module belongs to
 SOURCE = Path(__file__).resolve().parents[2]
 #: hex digits of a hash inside a name; files hold all 64
 DIGITS = 8
-
-#: fields that say how something was written or what a checker should think, not what it does
-IGNORED_FIELDS = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 
 
 @dataclass(frozen=True)
@@ -61,15 +56,6 @@ class CodeIdentity:
         return {path: self.modules[name] for name, path in sorted(self.paths.items())} | self.resources
 
 
-@dataclass(frozen=True)
-class _Parsed:
-    """What one file's text says, wherever it lies: `imports` are (level, module, names)."""
-
-    hash: str
-    imports: tuple[tuple[int, str, tuple[str, ...]], ...]
-    strings: frozenset[str]
-
-
 def code_identity(entries: Sequence[str], source: Path) -> CodeIdentity:
     """Identity of the code that the modules `entries` can reach inside the package.
 
@@ -97,7 +83,7 @@ def _walk(entries: tuple[str, ...], source: Path) -> CodeIdentity:
         path, root = module_file(name, source), root_of(name, source)
         if name in modules or path is None or root is None:
             continue
-        parsed = _read(path)
+        parsed = read(path)
         modules[name] = parsed.hash
         paths[name] = path.relative_to(root).as_posix()
         waiting += (found for found in _imported(name, path.name == "__init__.py", parsed) if root_of(found, source))
@@ -123,7 +109,7 @@ def forget() -> None:
 
 def file_hash(path: Path) -> str:
     """Hash of one file, in hex: of a Python file's syntax tree (UserError if invalid), else of its bytes."""
-    return _read(path).hash if path.suffix == ".py" else sha256_file(path)
+    return read(path).hash if path.suffix == ".py" else sha256_file(path)
 
 
 def root_of(module: str, source: Path) -> Path | None:
@@ -156,7 +142,7 @@ def _with_ancestors(module: str) -> list[str]:
     return [".".join(parts[: i + 1]) for i in range(len(parts))]
 
 
-def _imported(name: str, is_package: bool, parsed: _Parsed) -> Iterator[str]:
+def _imported(name: str, is_package: bool, parsed: Parsed) -> Iterator[str]:
     """Candidate modules of a module's imports; names that are no modules have no `module_file`."""
     for level, module, names in parsed.imports:
         base = module
@@ -167,95 +153,3 @@ def _imported(name: str, is_package: bool, parsed: _Parsed) -> Iterator[str]:
             base = ".".join([*parents, module] if module else parents)
         yield from _with_ancestors(base)
         yield from (f"{base}.{item}" for item in names)
-
-
-def _read(path: Path) -> _Parsed:
-    try:
-        content = path.read_bytes()
-        return _parse(content)
-    except (SyntaxError, ValueError) as error:
-        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        raise UserError(f"{path}{line} is not valid Python ({error}); mend it, then plan again") from error
-
-
-@cache
-def _parse(content: bytes) -> _Parsed:
-    # keyed by content: frozen copies of a file are read again and again, but parsed once
-    tree = ast.parse(content)
-    imports: list[tuple[int, str, tuple[str, ...]]] = []
-    strings: set[str] = set()
-    _collect(tree, imports, strings)
-    out: list[str] = []
-    _dump(tree, out)
-    return _Parsed(hashlib.sha256("".join(out).encode()).hexdigest(), tuple(imports), frozenset(strings))
-
-
-def _collect(node: ast.AST, imports: list[tuple[int, str, tuple[str, ...]]], strings: set[str]) -> None:
-    """Imports at any depth (functions, branches), except those that only a type checker sees, and strings."""
-    if isinstance(node, ast.Import):
-        imports += [(0, alias.name, ()) for alias in node.names]
-    elif isinstance(node, ast.ImportFrom):
-        imports.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
-    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-        strings.add(node.value)
-    elif isinstance(node, ast.If) and _is_type_checking(node.test):
-        for statement in node.orelse:
-            _collect(statement, imports, strings)
-        return
-    for child in ast.iter_child_nodes(node):
-        _collect(child, imports, strings)
-
-
-def _is_type_checking(test: ast.expr) -> bool:
-    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
-    return name == "TYPE_CHECKING"
-
-
-def _dump(node: ast.AST, out: list[str]) -> None:
-    """Append a text of the tree that is the same on every supported Python version."""
-    if isinstance(node, ast.Constant):
-        # ascii, not repr: which letters repr shows plainly depends on the version's Unicode tables
-        out.append(f"{type(node.value).__name__}:{node.value!a}")
-        return
-    out.append(type(node).__name__)
-    out.append("(")
-    for field in node._fields:
-        value: Any = getattr(node, field, None)
-        if isinstance(node, ast.JoinedStr):
-            value = _merge_text(value)
-        if isinstance(value, list):
-            value = [item for item in value if not _does_nothing(item)]
-        if field in IGNORED_FIELDS or value is None or value == []:
-            continue
-        out.append(f"{field}=")
-        for item in value if isinstance(value, list) else [value]:
-            # a None inside a list marks a missing default or an unpacked mapping: its place matters
-            if isinstance(item, ast.AST):
-                _dump(item, out)
-            else:
-                out.append(ascii(item))
-            out.append(",")
-        out.append(";")
-    out.append(")")
-
-
-def _does_nothing(node: object) -> bool:
-    """Docstrings, strings below attributes that explain them, and `pass`."""
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-        return isinstance(node.value.value, str)
-    return isinstance(node, ast.Pass)
-
-
-def _merge_text(values: list[ast.expr]) -> list[ast.expr]:
-    """Join neighbouring plain text of an f-string and drop empty pieces: Python 3.12 cuts it differently."""
-    merged: list[ast.expr] = []
-    for value in values:
-        text = value.value if isinstance(value, ast.Constant) else None
-        last = merged[-1] if merged else None
-        if not isinstance(text, str):
-            merged.append(value)
-        elif isinstance(last, ast.Constant) and isinstance(last.value, str):
-            merged[-1] = ast.Constant(last.value + text)
-        elif text:
-            merged.append(value)
-    return merged

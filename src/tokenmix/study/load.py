@@ -11,8 +11,9 @@ from tokenmix.errors import UserError
 from tokenmix.study.checks import check
 from tokenmix.study.config import Config
 from tokenmix.study.explain import dotted, findings_of
-from tokenmix.study.grammar import MIXER_FOLDER, nearest, quote
+from tokenmix.study.grammar import nearest, quote
 from tokenmix.study.manifest import MANIFEST, DatasetEntry, load_manifest
+from tokenmix.study.mixers import MIXER_FOLDER
 from tokenmix.study.problems import Problem, raise_problems
 from tokenmix.study.published import AS_PUBLISHED, as_published
 from tokenmix.study.yaml_lines import Document, Place, plain, read_yaml

@@ -76,8 +76,8 @@ SWITCHES = (
         "reused rows",
         "pooling_rows",
         "reused",
-        "Tables of hybrids trained from scratch show the runs of [T,T,T,T] in their rows of pooling, although those are "
-        "other networks where the kernel is above 3 or the norm differs.",
+        "Tables of hybrids trained from scratch show the runs of [T,T,T,T] in their rows of pooling, although these "
+        "are other networks where the kernel is above 3 or the norm differs.",
     ),
     Switch(
         "distorted ImageWoof",

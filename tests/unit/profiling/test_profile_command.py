@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tokenmix.cli import main
-from tokenmix.study.grammar import mixers
+from tokenmix.study.mixers import mixers
 
 MODELS = ["xs-pptt-local_attn5", "xs-tttt-identity", "resnet18-k3"]
 

@@ -14,7 +14,8 @@ from tokenmix.models.spatial import Convolution
 from tokenmix.profiling.analytic import mixer_macs, pairs
 from tokenmix.profiling.macs import cells_under_windows, count
 from tokenmix.study.cost import GPU_SPEED, PASSES, estimate
-from tokenmix.study.grammar import metaformer_name, mixers, volume_problem
+from tokenmix.study.grammar import metaformer_name, volume_problem
+from tokenmix.study.mixers import mixers
 
 #: image sizes and, in the first three stages of `xs`, maps of odd, even, tiny and non-square shape
 IMAGES = [(26, 26), (28, 28), (50, 34), (9, 70)]

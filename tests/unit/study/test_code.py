@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tokenmix.errors import UserError
-from tokenmix.study import code
+from tokenmix.study import code, trees
 from tokenmix.study.code import code_identity, file_hash
 
 PACKAGE = Path(code.__file__).parents[1]
@@ -182,11 +182,11 @@ def test_versions_that_cut_f_strings_differently_agree(tmp_path, monkeypatch):
     text = "f'{a}bcd{e!r:>{f}.3f}{g}h' f'{a:}'"
     expected = hash_of(tmp_path, text)
     cut = CutStrings().visit(ast.parse(text))
-    code._parse.cache_clear()
+    trees._parse.cache_clear()
     with monkeypatch.context() as patch:
         patch.setattr(ast, "parse", lambda content: cut)
         assert hash_of(tmp_path, text) == expected
-    code._parse.cache_clear()
+    trees._parse.cache_clear()
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tokenmix.errors import UserError
 from tokenmix.study.checks import check
 from tokenmix.study.config import Table
-from tokenmix.study.grammar import EXTENSIONS, MIXER_FOLDER, metaformer_name, mixers, parse_model
+from tokenmix.study.grammar import EXTENSIONS, metaformer_name, parse_model
+from tokenmix.study.mixers import MIXER_FOLDER, mixers
 
 KNOWN = {
     **{"blur": True, "conv": True, "full_attn": False, "identity": False, "local_attn": True},

@@ -14,8 +14,9 @@ from tokenmix.errors import UserError
 from tokenmix.study import code
 from tokenmix.study.code import code_identity
 from tokenmix.study.config import Config
-from tokenmix.study.grammar import mixers, parse_model
+from tokenmix.study.grammar import parse_model
 from tokenmix.study.manifest import load_manifest
+from tokenmix.study.mixers import mixers
 from tokenmix.study.plan import Plan, freeze, resolve
 from tokenmix.study.stages import stage_identities, training_entries
 

@@ -9,7 +9,7 @@ import pytest
 
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
-from tokenmix.study import code
+from tokenmix.study import code, trees
 from tokenmix.study.config import Config
 from tokenmix.study.plan import freeze, resolve
 from tokenmix.study.stages import STAGES, stage_identities
@@ -132,7 +132,7 @@ def test_many_runs_parse_each_module_once(source, tmp_path, config, monkeypatch)
     files_of_package = len(list(source.rglob("*.py")))
     parsed = []
     parse = ast.parse
-    code._parse.cache_clear()
+    trees._parse.cache_clear()
     with monkeypatch.context() as patch:
         patch.setattr(ast, "parse", lambda *given, **more: parsed.append(given) or parse(*given, **more))
         assert len(resolve(changed(config, seeds=list(range(100))), tmp_path, source).runs) == 1900
