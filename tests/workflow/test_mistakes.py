@@ -81,6 +81,13 @@ def test_one_table_needs_only_its_own_runs(checkout):
     assert {run.split(".")[1] for run in runs} == {"xs-pptt-identity"}
 
 
+def test_one_table_needs_only_its_own_data_sets(checkout):
+    # the table shows parameters, which are counted without any image
+    dry = checkout.snakemake("-n", "table_extensions", study="full")
+    assert dry.returncode == 0 and "Counting the multiply-adds" in dry.stdout, dry.stdout[-2000:]
+    assert re.findall(r"Preparing the images of (\w+)-", dry.stdout) == ["imagewoof"]
+
+
 def test_two_studies_with_a_table_of_the_same_name_share_their_runs_and_nothing_else_of_it(checkout):
     checkout.study("twin", TINY)
     logs = {}

@@ -1,12 +1,15 @@
 """What the models cost: multiply-adds and parameters, counted on the models themselves."""
 
 PROFILED = sorted({run["model"] for run in PLAN["runs"].values()})
+#: all that it takes from the data sets, so that it needs none of them prepared
+SHAPES = {
+    key: {fact: entry[fact] for fact in ("size", "dimensions", "channels", "classes")}
+    for key, entry in PLAN["datasets"].items()
+}
 
 
 rule profile:
     """Multiply-adds of models and mixer layers, parameters of models."""
-    input:
-        cards=list(CARDS.values()),
     output:
         models=f"{STUDY}/profile/models.csv",
         mixers=f"{STUDY}/profile/mixers.csv",
@@ -21,7 +24,7 @@ rule profile:
     params:
         folder=subpath(output.models, parent=True),
         models=PROFILED,
-        settings=json.dumps([PLAN["profile"], PLAN["model_options"]]),
+        settings=json.dumps([PLAN["profile"], PLAN["model_options"], SHAPES]),
         code=PLAN["code"]["profiling"],
     message:
         "Counting the multiply-adds of {params.models}"

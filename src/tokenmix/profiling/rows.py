@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from tokenmix.errors import UserError
-from tokenmix.files import read_json
 from tokenmix.models.build import build_model
 from tokenmix.profiling.analytic import mixer_macs
 from tokenmix.profiling.macs import Cost, count
@@ -29,12 +27,11 @@ def model_rows(index: Mapping[str, Any]) -> Iterator[Row]:
     """Parameters and MACs of each model on each data set it is trained on, with that data set's head."""
     cells = {(f"{run['dataset']}-{run['size']}", run["model"]) for run in index["runs"].values()}
     for dataset, entry in index["datasets"].items():
-        card = read_json(Path(entry["folder"]) / "card.json")
         for model in _models(index):
             if (dataset, model) in cells:
-                shape = (card["channels"], *[card["size"]] * card["dimensions"])
-                cost = _cost(model, shape, len(card["classes"]), index)
-                given = (model, dataset, card["size"], card["channels"], cost.parameters, cost.macs)
+                shape = (entry["channels"], *[entry["size"]] * entry["dimensions"])
+                cost = _cost(model, shape, entry["classes"], index)
+                given = (model, dataset, entry["size"], entry["channels"], cost.parameters, cost.macs)
                 yield _row(MODEL_COLUMNS, *given, _names(cost))
 
 

@@ -46,7 +46,9 @@ def outputs(plan: Plan, tables: list[str], figures: list[str], *, paper: bool) -
     if paper or "ranks" in drawn:
         yield from (Output(f"{folder}/metrics/{table}/ranks.csv", "rank", "ranking") for table in shown)
     if paper or drawn & {"mac_mixers", "mac_sizes"}:
-        settings = {"profile": content["profile"], "model": content["model_options"]}
+        facts = ("size", "dimensions", "channels", "classes")
+        shapes = {key: {fact: entry[fact] for fact in facts} for key, entry in content["datasets"].items()}
+        settings = {"profile": content["profile"], "model": content["model_options"], "datasets": shapes}
         yield Output(f"{folder}/profile/models.csv", "profile", "profiling", settings)
     for table in list(content["tables"]) if paper else tables:
         settings = {f"tables.{table}": content["tables"][table], "remedies": content["remedies"]}

@@ -15,13 +15,10 @@ MODELS = ["xs-pptt-local_attn5", "xs-tttt-identity", "resnet18-k3"]
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
     """Two data sets, three models; the ResNet is trained on the first data set only."""
-    datasets = {}
-    for name, channels, classes in (("grey", 1, ["a", "b"]), ("colour", 3, ["a", "b", "c"])):
-        folder = tmp_path / "data" / name
-        folder.mkdir(parents=True)
-        card = {"channels": channels, "classes": classes, "dimensions": 2, "size": 28}
-        (folder / "card.json").write_text(json.dumps(card))
-        datasets[f"{name}-28"] = {"name": name, "size": 28, "folder": str(folder)}
+    datasets = {
+        f"{name}-28": {"name": name, "size": 28, "channels": channels, "classes": classes, "dimensions": 2}
+        for name, channels, classes in (("grey", 1, 2), ("colour", 3, 3))
+    }
     cells = [(name, model) for name in ("grey", "colour") for model in MODELS][:-1]
     content = {
         "runs": {f"{name}.{model}": {"dataset": name, "size": 28, "model": model} for name, model in cells},

@@ -7,7 +7,7 @@ import pytest
 
 from tokenmix.study import code
 from tokenmix.study.datahash import data_identity
-from tokenmix.study.manifest import DatasetEntry
+from tokenmix.study.manifest import DatasetEntry, load_manifest
 
 SOURCE = Path(code.__file__).parents[2]
 ENTRY: dict[str, Any] = {
@@ -79,3 +79,11 @@ def test_only_the_code_that_prepares_this_kind_counts():
     parts = identity().parts["code"]
     assert "tokenmix.data.prepare_imagefolder_archive" in parts
     assert "tokenmix.data.prepare_medmnist" not in parts and "tokenmix.data.download" not in parts
+
+
+def test_it_knows_what_the_images_are_before_they_are_prepared():
+    manifest = load_manifest()
+    for name, entry in manifest.items():
+        found = data_identity(name, 28, manifest, SOURCE)
+        assert (found.channels, found.classes) == (entry.channels, len(entry.classes))
+        assert found.dimensions == entry.dimensions
