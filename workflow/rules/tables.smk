@@ -66,6 +66,7 @@ rule table_of_switches:
         tex=f"{STUDY}/paper/tables/switches.tex",
         csv=report(
             f"{STUDY}/paper/tables/switches.csv",
+            caption="../report/switches.rst",
             category="Tables",
             labels={"table": "switches"},
         ),
