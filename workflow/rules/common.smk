@@ -8,7 +8,6 @@ CARDS = {key: f"{entry['folder']}/card.json" for key, entry in PLAN["datasets"].
 DATA = {str(Path(entry["folder"]).parent) for entry in PLAN["datasets"].values()}.pop()
 #: run -> the pack that trains it, or trained it
 PACKS = json.loads(Path(os.environ["TOKENMIX_PACKS"]).read_text())
-ATTESTATIONS = [f"{RESULTS}/runs/{run}/run.json" for run in PLAN["runs"]]
 
 
 def metrics_of(table):
@@ -114,6 +113,16 @@ def attestations_behind(wildcards):
         for name, run in PLAN["runs"].items()
         if wildcards.table in run["tables"]
     ]
+
+
+def all_attestations(wildcards):
+    """What made the runs of the study; a function, since Snakemake hashes a list of inputs once for each of them."""
+    return [f"{RESULTS}/runs/{run}/run.json" for run in PLAN["runs"]]
+
+
+def all_histories(wildcards):
+    """The learning curves of the study."""
+    return [f"{RESULTS}/runs/{run}/history.csv" for run in PLAN["runs"]]
 
 
 def last_audit(wildcards):

@@ -9,8 +9,8 @@ rule report_page:
         reported=rules.table_of_reported.output,
         metrics=METRICS,
         cards=list(CARDS.values()),
-        attestations=ATTESTATIONS,
-        histories=[f"{RESULTS}/runs/{run}/history.csv" for run in PLAN["runs"]],
+        attestations=all_attestations,
+        histories=all_histories,
     output:
         html=report(
             f"{STUDY}/report.html",

@@ -9,7 +9,7 @@ rule values:
         reported=rules.table_of_reported.output,
         profile=rules.profile.output,
         cards=list(CARDS.values()),
-        attestations=ATTESTATIONS,
+        attestations=all_attestations,
         audit=last_audit,
     output:
         json=f"{STUDY}/paper/values.json",
@@ -36,7 +36,7 @@ rule runs_appendix:
         metrics=METRICS,
         profile=rules.profile.output,
         cards=list(CARDS.values()),
-        attestations=ATTESTATIONS,
+        attestations=all_attestations,
     output:
         tex=f"{STUDY}/paper/runs.tex",
     log:

@@ -88,7 +88,7 @@ rule table_of_reported:
     input:
         metrics=METRICS,
         published=PUBLISHED,
-        attestations=ATTESTATIONS,
+        attestations=all_attestations,
         cards=list(CARDS.values()),
     output:
         tex=f"{STUDY}/paper/tables/reported.tex",
