@@ -15,6 +15,7 @@ from tokenmix.study.cost import Throughput, basis, estimate, has_gpu
 from tokenmix.study.load import load_config
 from tokenmix.study.plan import Plan, resolve
 from tokenmix.study.stale import RunState, states
+from tokenmix.study.switches import TABLE as SWITCHES
 
 COLOURS = {"exists": "green", "stale": "yellow", "missing": "red"}
 
@@ -101,7 +102,8 @@ def as_json(plan: Plan, found: list[RunState], costs: list[TableCost]) -> dict[s
 
 
 def _by_table(plan: Plan, found: list[RunState]) -> Iterator[tuple[str, list[RunState]]]:
-    for table in plan.content["tables"]:
+    compared = [SWITCHES] if plan.content["switches"] else []
+    for table in [*plan.content["tables"], *compared]:
         yield table, [state for state in found if table in plan.runs[state.run].run.tables]
 
 

@@ -12,6 +12,7 @@ from tokenmix.study.grid import expand
 from tokenmix.study.load import load_config
 from tokenmix.study.manifest import load_manifest
 from tokenmix.study.plan import Plan, freeze, resolve
+from tokenmix.study.plan_command import as_json
 from tokenmix.study.published import SWITCHES
 from tokenmix.study.stale import states
 
@@ -96,6 +97,13 @@ def test_runs_beside_each_other_are_not_earlier_states_of_one_another(
     found = {state.run: state.state for state in states(resolve(config(), tmp_path))}
     assert {found[run] for run in plain.runs} == {"exists"}
     assert {state for run, state in found.items() if run not in plain.runs} == {"missing"}
+
+
+def test_plan_says_what_they_cost(plan: Plan) -> None:
+    assert {name: len(runs) for name, runs in as_json(plan, states(plan), [])["tables"].items()} == {
+        "t": 4,
+        "switches": 12,
+    }
 
 
 @pytest.mark.parametrize(
