@@ -26,17 +26,20 @@ COMMANDS = {
     "switches": ("tokenmix.evaluation.switches", "what each difference to the published protocol is worth"),
     "profile": ("tokenmix.profiling.command", "multiply-adds and parameters of a study's models"),
     "report": ("tokenmix.reporting.command", "values, tables and figures of the paper"),
-    "trace": ("tokenmix.reporting.trace_command", "from a number of the paper to all that made it"),
+    "trace": ("tokenmix.reporting.provenance.trace_command", "from a number of the paper to all that made it"),
     "diff": (
-        "tokenmix.reporting.diff_command",
+        "tokenmix.reporting.provenance.diff_command",
         "which values and claims moved since a revision or another results folder",
     ),
-    "audit": ("tokenmix.reporting.audit_command", "train some cells again from nothing and compare"),
+    "audit": ("tokenmix.reporting.provenance.audit_command", "train some cells again from nothing and compare"),
     "archive": (
-        "tokenmix.reporting.archive_command",
+        "tokenmix.reporting.archive.command",
         "a finished study as a bundle for arXiv or an archive of results, and back",
     ),
-    "why": ("tokenmix.reporting.why_command", "what of a table, figure, run, data set or the PDF is stale, and why"),
+    "why": (
+        "tokenmix.reporting.provenance.why_command",
+        "what of a table, figure, run, data set or the PDF is stale, and why",
+    ),
 }
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tokenmix.reporting.claims_check import claim_problems
+from tokenmix.reporting.claims.check import claim_problems
 from tokenmix.reporting.figures import FIGURES
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.latex_log import Problem

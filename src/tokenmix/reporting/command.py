@@ -73,27 +73,28 @@ def _runs(study: Study, _: argparse.Namespace) -> None:
 
 
 def _claims(study: Study, args: argparse.Namespace) -> None:
-    from tokenmix.reporting import claims_tex
+    from tokenmix.reporting.claims import tex
 
-    for key, verdict in claims_tex.write(study, args.source, study.paper).items():
+    for key, verdict in tex.write(study, args.source, study.paper).items():
         print(f"{key}: {verdict.state}" + (f" ({verdict.reason})" if verdict.reason else ""))
 
 
 def _judge(study: Study, _: argparse.Namespace) -> None:
-    from tokenmix.reporting import claims
+    from tokenmix.reporting.claims import judge
 
-    verdict = claims.judge(study)
+    verdict = judge.judge(study)
     write_atomic(study.paper / "judgement.txt", verdict + "\n")
     print(verdict)
 
 
 def _check(study: Study, args: argparse.Namespace) -> None:
-    from tokenmix.reporting import check, claims_check
+    from tokenmix.reporting import check
+    from tokenmix.reporting.claims.check import unused_claims
 
     found = check.manuscript_problems(args.source, study.paper, study, _registry(study))
     _refuse(found)
     done = f"{args.source}: all values, claims and generated files are there, no number is typed"
-    print(*claims_check.unused_claims(args.source), done, sep="\n")
+    print(*unused_claims(args.source), done, sep="\n")
 
 
 def _check_numbers(source: Path) -> None:
@@ -109,11 +110,12 @@ def _refuse(found: Sequence[object]) -> None:
 
 
 def _pdf(study: Study, args: argparse.Namespace) -> None:
-    from tokenmix.reporting import claims_check, paper
+    from tokenmix.reporting import paper
+    from tokenmix.reporting.claims.check import unused_claims
 
     pdf = study.folder / "paper.pdf"
     paper.build(study, args.source, pdf)
-    print(*claims_check.unused_claims(args.source), pdf, sep="\n")
+    print(*unused_claims(args.source), pdf, sep="\n")
 
 
 def _page(study: Study, _: argparse.Namespace) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from tokenmix.files import pretty_json, write_atomic
-from tokenmix.reporting import audited, formats
+from tokenmix.reporting import formats
 from tokenmix.reporting.findings import add_findings, findings_tex, summary_tex
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import enumerate_words, metric_name
 from tokenmix.reporting.profile_values import add_profile
+from tokenmix.reporting.provenance import audited
 from tokenmix.reporting.records import Cell
 from tokenmix.reporting.registry import Registry, Value
 from tokenmix.reporting.reported import add_reported

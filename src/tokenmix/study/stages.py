@@ -18,10 +18,10 @@ STAGES = {
     "reported": ("tokenmix.reporting.reported",),
     "figures": ("tokenmix.reporting.figures",),
     "appendix": ("tokenmix.reporting.appendix",),
-    "claims": ("tokenmix.reporting.claims_tex",),
+    "claims": ("tokenmix.reporting.claims.tex",),
     "paper": ("tokenmix.reporting.paper",),
     "page": ("tokenmix.reporting.page.document",),
-    "archive": ("tokenmix.reporting.archive", "tokenmix.reporting.archive_arxiv"),
+    "archive": ("tokenmix.reporting.archive.results", "tokenmix.reporting.archive.arxiv"),
 }
 
 #: what every training starts from; the modules of its model come on top

@@ -12,8 +12,8 @@ import pytest
 from finished_study import finished_study
 
 from tokenmix.errors import UserError
-from tokenmix.reporting import archive, archive_arxiv
-from tokenmix.reporting.archive_restore import restore
+from tokenmix.reporting.archive import arxiv, results
+from tokenmix.reporting.archive.restore import restore
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def made(tmp_path_factory):
     """(study, its archive, the checkout that made it)."""
     folder = tmp_path_factory.mktemp("made")
     study, _ = finished_study(folder)
-    archive.write(study, folder, folder / "archive.zip")
+    results.write(study, folder, folder / "archive.zip")
     return study, folder / "archive.zip", folder
 
 
@@ -40,9 +40,9 @@ def changed(path: Path, into: Path, change, *, again: bool = False) -> Path:
         files = {name: old.read(name) for name in old.namelist() if not name.endswith("/")}
     change(files)
     if again:
-        listed = sorted(files.keys() - {archive.MANIFEST})
+        listed = sorted(files.keys() - {results.MANIFEST})
         lines = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in listed]
-        files[archive.MANIFEST] = "".join(lines).encode()
+        files[results.MANIFEST] = "".join(lines).encode()
     with zipfile.ZipFile(into, "w") as new:
         for name, content in files.items():
             new.writestr(name, content)
@@ -51,7 +51,7 @@ def changed(path: Path, into: Path, change, *, again: bool = False) -> Path:
 
 def test_the_same_study_gives_the_same_bytes(made, tmp_path):
     study, path, folder = made
-    archive.write(study, folder, tmp_path / "again.zip")
+    results.write(study, folder, tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == path.read_bytes()
     with zipfile.ZipFile(path) as archived:
         assert {entry.date_time for entry in archived.infolist()} == {(1980, 1, 1, 0, 0, 0)}
@@ -59,9 +59,9 @@ def test_the_same_study_gives_the_same_bytes(made, tmp_path):
 
 def test_sha256sum_agrees_with_the_manifest(made, tmp_path):
     shutil.unpack_archive(made[1], tmp_path, "zip")
-    done = subprocess.run(["sha256sum", "--check", "--strict", "--quiet", archive.MANIFEST], cwd=tmp_path)
+    done = subprocess.run(["sha256sum", "--check", "--strict", "--quiet", results.MANIFEST], cwd=tmp_path)
     assert done.returncode == 0
-    listed = (tmp_path / archive.MANIFEST).read_text().count("\n")
+    listed = (tmp_path / results.MANIFEST).read_text().count("\n")
     assert listed + 1 == sum(path.is_file() for path in tmp_path.rglob("*"))
 
 
@@ -71,14 +71,14 @@ def test_a_changed_artefact_is_not_archived(made, tmp_path):
     predictions = study.results / "runs" / next(iter(plan.runs)) / "predictions.npz"
     predictions.write_bytes(b"better")
     with pytest.raises(UserError, match=rf"{re.escape(str(predictions))} is not the file that its run.json attests"):
-        archive.write(study, tmp_path, tmp_path / "a.zip")
+        results.write(study, tmp_path, tmp_path / "a.zip")
 
 
 def test_restored_runs_are_the_archived_ones_and_finished(made, fresh):
     study, path, _ = made
     assert restore(path, fresh) == ("tiny", [])
     for run in study.index["runs"]:
-        for name in archive.ARTEFACTS:
+        for name in results.ARTEFACTS:
             ours, theirs = (folder / "runs" / run / name for folder in (fresh / "results", study.results))
             assert ours.read_bytes() == theirs.read_bytes()
         receipt = json.loads((fresh / "results/store" / run / "finished.json").read_text())
@@ -104,7 +104,7 @@ def test_restored_runs_are_the_archived_ones_and_finished(made, fresh):
         (lambda files, run: files.update({"results/tiny/metrics/../../../../x": b""}), True, "leads out of the folder"),
         (lambda files, run: files.update({f"results/runs/{run}/run.json": b"[" * 9999}), True, "no JSON object"),
         (lambda files, run: files.update({f"results/runs/{run}/run.json": b"{}"}), True, "not the attestation"),
-        (lambda files, run: files.pop(archive.MANIFEST), False, archive.MANIFEST),
+        (lambda files, run: files.pop(results.MANIFEST), False, results.MANIFEST),
     ],
 )
 def test_a_tampered_file_is_named_and_nothing_is_written(made, fresh, tmp_path, change, again, told):
@@ -167,10 +167,10 @@ def test_the_arxiv_bundle_holds_what_latex_read(tmp_path):
     read = ("main.tex", "./values.tex", "values.tex", "figures/a.pdf", "main.bbl", "main.aux", "/usr/a.sty", "../x.tex")
     record = [f"PWD {tmp_path}", *(f"INPUT {name}" for name in read), "OUTPUT main.aux", "OUTPUT main.pdf"]
     (tmp_path / "main.fls").write_text("\n".join(record))
-    names = archive_arxiv.write(tmp_path, tmp_path / "a.tar.gz")
+    names = arxiv.write(tmp_path, tmp_path / "a.tar.gz")
     assert names == ["figures/a.pdf", "main.bbl", "main.tex", "references.bib", "values.tex"]
     (tmp_path / "main.tex").touch()
-    archive_arxiv.write(tmp_path, tmp_path / "b.tar.gz")
+    arxiv.write(tmp_path, tmp_path / "b.tar.gz")
     assert (tmp_path / "a.tar.gz").read_bytes() == (tmp_path / "b.tar.gz").read_bytes()
     with pytest.raises(UserError, match="typeset the paper first"):
-        archive_arxiv.write(tmp_path / "figures", tmp_path / "c.tar.gz")
+        arxiv.write(tmp_path / "figures", tmp_path / "c.tar.gz")

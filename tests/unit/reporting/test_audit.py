@@ -13,8 +13,8 @@ import traced_study
 from tokenmix.cli import main
 from tokenmix.files import pretty_json, read_json, sha256_file
 from tokenmix.reporting import values
-from tokenmix.reporting.audit import pick
 from tokenmix.reporting.inputs import Study
+from tokenmix.reporting.provenance.audit import pick
 from tokenmix.study import code
 from tokenmix.study.plan import SOURCE
 

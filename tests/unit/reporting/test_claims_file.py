@@ -6,8 +6,8 @@ import pytest
 from fake_studies import MODELS, make_study
 
 from tokenmix.cli import main
-from tokenmix.reporting.claims_check import claim_problems, unused_claims
-from tokenmix.reporting.claims_file import KINDS, load_claims
+from tokenmix.reporting.claims.check import claim_problems, unused_claims
+from tokenmix.reporting.claims.file import KINDS, load_claims
 
 ROOT = Path(__file__).parents[3]
 GOOD = "{kind: better, table: classification_4t, model: conv3, than: [identity]}"

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from tokenmix.evaluation import tests as evaluation_tests
-from tokenmix.reporting.claims_statistics import Estimate, case_variance, combine, error_of_interval, holm
+from tokenmix.reporting.claims.statistics import Estimate, case_variance, combine, error_of_interval, holm
 
 
 @pytest.mark.parametrize("number", [2, 3, 10])

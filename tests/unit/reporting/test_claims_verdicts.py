@@ -13,8 +13,8 @@ from fake_studies import ALL_MODELS, make_study
 from scipy import stats
 
 from tokenmix.reporting import values
-from tokenmix.reporting.claims import Verdict, judge_claims
-from tokenmix.reporting.claims_evidence import Contrast
+from tokenmix.reporting.claims.evidence import Contrast
+from tokenmix.reporting.claims.judge import Verdict, judge_claims
 from tokenmix.reporting.inputs import Study
 
 MODELS = [model for model in ALL_MODELS if "wave" not in model and "shift" not in model]

@@ -12,7 +12,7 @@ import pytest
 from finished_study import SPECIAL, finished_study
 from rocrate.rocrate import ROCrate
 
-from tokenmix.reporting import archive
+from tokenmix.reporting.archive import results
 
 #: where identifiers lie that are not described in the crate itself
 ELSEWHERE = ("https://bioschemas.org/profiles/", "https://w3id.org/ro/crate/", "https://doi.org/", "https://snakemake")
@@ -23,7 +23,7 @@ WORKFLOW = {"File", "SoftwareSourceCode", "ComputationalWorkflow"}
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("crate")
     study, _ = finished_study(folder)
-    archive.write(study, folder, folder / "archive.zip")
+    results.write(study, folder, folder / "archive.zip")
     return study, folder / "archive.zip"
 
 

@@ -14,8 +14,8 @@ from tokenmix.cli import main
 from tokenmix.reporting import values
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.page import content, document
+from tokenmix.reporting.provenance.trace import trace
 from tokenmix.reporting.registry import Registry
-from tokenmix.reporting.trace import trace
 
 
 @pytest.fixture(scope="module")

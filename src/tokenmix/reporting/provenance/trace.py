@@ -9,8 +9,8 @@ from typing import Any
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
 from tokenmix.reporting.inputs import Study
-from tokenmix.reporting.integrity import ATTESTATION, PREDICTIONS, run_problems
 from tokenmix.reporting.names import model_name
+from tokenmix.reporting.provenance.integrity import ATTESTATION, PREDICTIONS, run_problems
 from tokenmix.reporting.records import Cell
 from tokenmix.reporting.registry import Registry, Value, nearest
 from tokenmix.reporting.tex import key

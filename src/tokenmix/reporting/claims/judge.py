@@ -11,12 +11,12 @@ from typing import Any
 
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
-from tokenmix.reporting.claims_evidence import Part, UndecidableError
-from tokenmix.reporting.claims_file import Claim, ScoreClaim, ValueBound, load_claims
-from tokenmix.reporting.claims_kinds import References, comparisons
-from tokenmix.reporting.claims_names import Reference, known_dataset, known_table, reference
-from tokenmix.reporting.claims_statistics import holm
-from tokenmix.reporting.claims_words import statement
+from tokenmix.reporting.claims.evidence import Part, UndecidableError
+from tokenmix.reporting.claims.file import Claim, ScoreClaim, ValueBound, load_claims
+from tokenmix.reporting.claims.kinds import References, comparisons
+from tokenmix.reporting.claims.names import Reference, known_dataset, known_table, reference
+from tokenmix.reporting.claims.statistics import holm
+from tokenmix.reporting.claims.words import statement
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.registry import Registry, nearest
 from tokenmix.study.problems import Problem, raise_problems

@@ -9,8 +9,8 @@ from tokenmix.errors import UserError
 from tokenmix.files import pretty_json
 from tokenmix.reporting.formats import short_hash
 from tokenmix.reporting.inputs import Study
+from tokenmix.reporting.provenance.trace import RunTrace, Trace, benchmark_of, cell_key, trace
 from tokenmix.reporting.registry import Registry
-from tokenmix.reporting.trace import RunTrace, Trace, benchmark_of, cell_key, trace
 from tokenmix.study.newest import newest_index
 
 #: runs that are shown with all they have; of more, each is one line

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from tokenmix.files import pretty_json, write_atomic
 from tokenmix.reporting import formats
-from tokenmix.reporting.claims import Verdict, judge_claims
-from tokenmix.reporting.claims_evidence import Part
-from tokenmix.reporting.claims_file import ScoreClaim, ValueBound
+from tokenmix.reporting.claims.evidence import Part
+from tokenmix.reporting.claims.file import ScoreClaim, ValueBound
+from tokenmix.reporting.claims.judge import Verdict, judge_claims
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.registry import Registry
 from tokenmix.reporting.tex import breakable, escape, key

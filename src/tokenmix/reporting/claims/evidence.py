@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tokenmix.reporting.claims_names import TableRow
-from tokenmix.reporting.claims_statistics import Estimate, case_variance, combine, error_of_interval
+from tokenmix.reporting.claims.names import TableRow
+from tokenmix.reporting.claims.statistics import Estimate, case_variance, combine, error_of_interval
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import model_name, row_text
 from tokenmix.reporting.records import Cell, is_number

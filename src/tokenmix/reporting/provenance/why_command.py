@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tokenmix.files import pretty_json
-from tokenmix.reporting.why import Reason, Why, explain
+from tokenmix.reporting.provenance.why import Reason, Why, explain
 from tokenmix.study.cost import basis
 from tokenmix.study.load import load_config
 from tokenmix.study.plan import resolve

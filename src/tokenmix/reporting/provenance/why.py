@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
-from tokenmix.reporting.built import Output, differences, outputs, page
 from tokenmix.reporting.figures import FIGURES
+from tokenmix.reporting.provenance.built import Output, differences, outputs, page
 from tokenmix.reporting.registry import nearest
 from tokenmix.study.cost import Cost, Throughput, estimate
 from tokenmix.study.packs import finished_runs

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tokenmix.reporting.diff import Diff, Move, compare, read_folder, read_revision
 from tokenmix.reporting.inputs import Study
+from tokenmix.reporting.provenance.diff import Diff, Move, compare, read_folder, read_revision
 from tokenmix.study.newest import newest_index
 
 #: rows and names that are shown at once; the others are folded away

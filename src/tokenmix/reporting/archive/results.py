@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from tokenmix.errors import UserError
-from tokenmix.reporting import crate
+from tokenmix.reporting.archive import crate
 from tokenmix.reporting.inputs import Study
-from tokenmix.reporting.integrity import run_problems
+from tokenmix.reporting.provenance.integrity import run_problems
 from tokenmix.study.plan import data_file, stage_file
 
 #: lines of `<sha256>  <path>`, for `sha256sum --check` as well

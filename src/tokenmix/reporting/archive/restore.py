@@ -17,7 +17,7 @@ from typing import IO, Any, TypeVar
 
 from tokenmix.errors import UserError
 from tokenmix.files import pretty_json, sha256_file, write_atomic
-from tokenmix.reporting.archive import ARTEFACTS, MANIFEST
+from tokenmix.reporting.archive.results import ARTEFACTS, MANIFEST
 from tokenmix.study.load import STUDY_NAME, load_config, studies
 from tokenmix.study.plan import Plan, resolve
 

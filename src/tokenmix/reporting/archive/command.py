@@ -25,16 +25,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write a bundle or an archive, or restore one."""
     if args.action == "restore":
-        from tokenmix.reporting.archive_restore import restore
+        from tokenmix.reporting.archive.restore import restore
 
         study, again = restore(args.file, Path())
         print(*(f"computed again, {reason}" for reason in again), sep="\n", end="\n" * bool(again), file=sys.stderr)
         print(study)
     elif args.action == "arxiv":
-        from tokenmix.reporting import archive_arxiv
+        from tokenmix.reporting.archive import arxiv
 
-        print(f"{args.out}: {len(archive_arxiv.write(Study.open(args.plan).paper, args.out))} files")
+        print(f"{args.out}: {len(arxiv.write(Study.open(args.plan).paper, args.out))} files")
     else:
-        from tokenmix.reporting import archive
+        from tokenmix.reporting.archive import results
 
-        print(f"{args.out}: {archive.write(Study.open(args.plan), Path(), args.out)} files")
+        print(f"{args.out}: {results.write(Study.open(args.plan), Path(), args.out)} files")

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from tokenmix.reporting.claims_file import Better, Bound, Claim, Monotone, NotInferior, Order, ValueBound
-from tokenmix.reporting.claims_names import Reference
+from tokenmix.reporting.claims.file import Better, Bound, Claim, Monotone, NotInferior, Order, ValueBound
+from tokenmix.reporting.claims.names import Reference
 from tokenmix.reporting.names import enumerate_words, metric_name
 from tokenmix.study.yaml_lines import Place
 

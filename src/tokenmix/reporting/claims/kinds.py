@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tokenmix.reporting.claims_evidence import Part, UndecidableError, measure, weigh
-from tokenmix.reporting.claims_file import Better, Bound, Monotone, NotInferior, Order, ScoreClaim
-from tokenmix.reporting.claims_names import Reference, TableRow
+from tokenmix.reporting.claims.evidence import Part, UndecidableError, measure, weigh
+from tokenmix.reporting.claims.file import Better, Bound, Monotone, NotInferior, Order, ScoreClaim
+from tokenmix.reporting.claims.names import Reference, TableRow
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import model_name
 from tokenmix.study.yaml_lines import Place

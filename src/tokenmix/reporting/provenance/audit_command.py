@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from tokenmix.errors import UserError
-from tokenmix.reporting.audit import TOLERANCE, audit, pick
-from tokenmix.reporting.audited import outcome, record_file, words
 from tokenmix.reporting.inputs import Study
+from tokenmix.reporting.provenance.audit import TOLERANCE, audit, pick
+from tokenmix.reporting.provenance.audited import outcome, record_file, words
 from tokenmix.study.cost import estimate, has_gpu
 from tokenmix.study.newest import newest_index
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from tokenmix.errors import UserError
 from tokenmix.files import pretty_json, read_json, sha256_file, write_atomic
-from tokenmix.reporting.audited import record_file
 from tokenmix.reporting.inputs import Study, read_rows
-from tokenmix.reporting.integrity import PREDICTIONS, run_problems
+from tokenmix.reporting.provenance.audited import record_file
+from tokenmix.reporting.provenance.integrity import PREDICTIONS, run_problems
 from tokenmix.study.code import code_identity
 from tokenmix.study.cost import estimate
 from tokenmix.study.plan import SOURCE

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenmix.reporting.claims_file import FILE, load_claims
+from tokenmix.reporting.claims.file import FILE, load_claims
 from tokenmix.reporting.latex_log import Problem
 from tokenmix.reporting.registry import nearest
 from tokenmix.reporting.tex import escape

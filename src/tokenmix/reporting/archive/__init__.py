@@ -1,0 +1,1 @@
+"""A finished study to hand on: docs/archive.md."""

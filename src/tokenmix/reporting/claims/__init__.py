@@ -1,0 +1,1 @@
+"""Sentences about results, tested at build time: docs/claims.md."""
