@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tokenmix.reporting.figures_style import TEXT_WIDTH, panel_title, start
+from tokenmix.reporting.figures_style import TEXT_WIDTH, nothing, panel_title, start
 from tokenmix.reporting.findings import main_metric
 from tokenmix.reporting.inputs import Study, parsed, read_rows
 from tokenmix.reporting.names import metric_name, row_text
@@ -68,20 +68,21 @@ def ranks(study: Study) -> tuple[Any, str]:
     found = [(table, ranks_of(study, table, main_metric(table))) for table in study.tables.values()]
     panels = [(table, ranked) for table, ranked in found if len(ranked) > 1]
     rows = [math.ceil(len(ranked) / 2) + _BAR * len(_joined(ranked)) for _, ranked in panels]
-    heights = [_HEAD + _ROW * number for number in rows] or [0.6]
+    if not panels:
+        reason = "No two models finished on every data set of a table."
+        return nothing(reason), reason
+    heights = [_HEAD + _ROW * number for number in rows]
     figure = start()(figsize=(TEXT_WIDTH, sum(heights)))
     axes = figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": heights}).ravel()
     for axis in axes:
         axis.set_axis_off()
-    if not panels:
-        axes[0].text(0.5, 0.5, "No two models finished on every data set of a table.", ha="center", va="center")
     for axis, (table, ranked) in zip(axes, panels, strict=False):
         _draw(axis, ranked)
         first = ranked[0]
         plural = "s" if first.datasets > 1 else ""
         tested = f"{metric_name(main_metric(table))}, {first.datasets} data set{plural}, Friedman {_p(first.friedman)}"
         axis.set_title(panel_title(f"{table.name.replace('_', ' ')}: {tested}", limit=100))
-    words = sorted({metric_name(main_metric(table)) for table, _ in panels}) or ["main metric"]
+    words = sorted({metric_name(main_metric(table)) for table, _ in panels})
     return figure, (
         f"Average places over the data sets of a table by {escape(' or '.join(words))} (1: the best on each). "
         "A bar joins models that Nemenyi's test does not tell apart: their places lie within the critical difference "

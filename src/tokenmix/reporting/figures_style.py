@@ -88,8 +88,9 @@ def legend_below(figure: "Figure", handles: Mapping[str, Any]) -> None:
 
 
 def nothing(reason: str) -> "Figure":
-    """A figure that says why there is nothing to draw."""
+    """A figure that says why there is nothing to draw, in its label as well; the paper shows the words alone."""
     figure = start()(figsize=(TEXT_WIDTH, 0.6))
+    figure.set_label(reason)
     axis = figure.subplots()
     axis.set_axis_off()
     axis.text(0.5, 0.5, reason, ha="center", va="center")

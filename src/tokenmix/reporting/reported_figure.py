@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tokenmix.reporting.figures_style import TEXT_WIDTH, look, start
+from tokenmix.reporting.figures_style import TEXT_WIDTH, look, nothing, start
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import metric_name, model_name
 from tokenmix.reporting.reported import comparisons_of
@@ -12,14 +12,15 @@ def reported(study: Study) -> tuple[Any, str]:
     """One panel a metric; each point a published value and our cell, on the diagonal where they agree."""
     compared = comparisons_of(study)
     metrics = list(dict.fromkeys(entry.metric for entry in compared))
-    columns = 3 if len(metrics) in (3, 5, 6) else max(1, min(2, len(metrics)))
-    rows = max(1, -(-len(metrics) // columns))
-    figure = start()(figsize=(min(TEXT_WIDTH, 2.6 * columns + 0.4), 2.4 * rows + 0.5) if metrics else (TEXT_WIDTH, 0.6))
+    if not metrics:
+        reason = "Nothing to compare: this study ran no published cell."
+        return nothing(reason), reason
+    columns = 3 if len(metrics) in (3, 5, 6) else min(2, len(metrics))
+    rows = -(-len(metrics) // columns)
+    figure = start()(figsize=(min(TEXT_WIDTH, 2.6 * columns + 0.4), 2.4 * rows + 0.5))
     axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for axis in axes[len(metrics) :]:
-        axis.set_axis_off()  # spare places, and the only one where there is nothing to show
-    if not metrics:
-        axes[0].text(0.5, 0.5, "Nothing to compare: this study ran no published cell.", ha="center", va="center")
+        axis.set_axis_off()
     handles: dict[str, Any] = {}
     for axis, metric in zip(axes, metrics, strict=False):
         here = [entry for entry in compared if entry.metric == metric]
@@ -41,8 +42,7 @@ def reported(study: Study) -> tuple[Any, str]:
         axis.set_title(metric_name(metric))
         axis.set_xlabel("reported")
         axis.set_ylabel("reproduced")
-    if handles:
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles)))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles)))
     return figure, (
         "Reported against reproduced scores on the test split, with the \\val{study/level} bootstrap interval of ours "
         "over test cases (bars); on the line they agree. Hollow markers: our images have another size than "

@@ -105,6 +105,9 @@ def test_a_study_without_published_cells_says_so(tmp_path: Path, capsys: pytest.
     assert _rows(study) == []
     figure, _ = figures.reported(study)
     assert figure.axes[0].texts[0].get_text().startswith("Nothing to compare")
+    figures.write(study, "reported", tmp_path)
+    shown = (tmp_path / "reported.tex").read_text()
+    assert "\\caption{Left out. Nothing to compare" in shown and "includegraphics" not in shown
     registry = Registry()
     reported.add_reported(registry, study)
     assert registry["reported/compared"].value == 0
