@@ -181,7 +181,7 @@ def test_an_edit_of_the_tables_rebuilds_tables_and_the_pdf(finished, tmp_path):
     tables.write_text(tables.read_text() + "\nANYTHING = 1\n")
     statistics = checkout.snakemake("-n", "all").stdout.split("Job stats:")[-1].split("Reasons:")[0]
     jobs = {line.split()[0] for line in statistics.splitlines()[3:] if line}
-    assert jobs == {"all", "judge", "pdf", "table", "table_of_datasets", "total"}
+    assert jobs == {"all", "judge", "pdf", "table", "table_of_datasets", "table_of_switches", "total"}
 
 
 def test_config_and_code_may_break_while_runs_train(tmp_path):

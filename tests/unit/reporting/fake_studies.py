@@ -231,6 +231,7 @@ def attestation(run: str, entry: dict[str, Any], failed: bool = False) -> dict[s
                 "drop_path": 0.1,
                 "layer_scale": 1e-5,
                 "small_map_fallback": False,
+                "norm": "channel",
             },
         },
         "rungs": [

@@ -19,7 +19,7 @@ MANUSCRIPT = Path(__file__).parents[3] / "paper"
 def generate(path: Path, *, figures: bool = True) -> None:
     """Every generated file of a study."""
     tables = json.loads(path.read_text())["tables"]
-    products = [["values"], ["claims"], ["runs"], *(["table", name] for name in ("datasets", *tables))]
+    products = [["values"], ["claims"], ["runs"], *(["table", name] for name in ("datasets", "switches", *tables))]
     products += [["figure", name] for name in FIGURES if figures]
     for product in products:
         assert main(["report", *product, "--plan", str(path)]) == 0
