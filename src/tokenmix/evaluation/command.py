@@ -6,8 +6,8 @@ from pathlib import Path
 from tokenmix.evaluation.cells import CELL_COLUMNS, PAIR_COLUMNS, RUN_COLUMNS, evaluate
 from tokenmix.evaluation.confusion import CONFUSION_COLUMNS, confusion
 from tokenmix.evaluation.predictions import load_runs
-from tokenmix.evaluation.rows import as_csv
 from tokenmix.files import read_json, write_atomic
+from tokenmix.rows import records_text
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,8 +25,8 @@ def run(args: argparse.Namespace) -> None:
     runs, cells, pairs = evaluate(
         data, settings["bootstrap"], settings["seed"], settings["level"], settings["correction"]
     )
-    write_atomic(args.out / f"{args.dataset}.csv", as_csv(RUN_COLUMNS, runs))
-    write_atomic(args.out / f"{args.dataset}.cells.csv", as_csv(CELL_COLUMNS, cells))
-    write_atomic(args.out / f"{args.dataset}.pairs.csv", as_csv(PAIR_COLUMNS, pairs))
-    write_atomic(args.out / f"{args.dataset}.confusion.csv", as_csv(CONFUSION_COLUMNS, confusion(data)))
+    write_atomic(args.out / f"{args.dataset}.csv", records_text(RUN_COLUMNS, runs))
+    write_atomic(args.out / f"{args.dataset}.cells.csv", records_text(CELL_COLUMNS, cells))
+    write_atomic(args.out / f"{args.dataset}.pairs.csv", records_text(PAIR_COLUMNS, pairs))
+    write_atomic(args.out / f"{args.dataset}.confusion.csv", records_text(CONFUSION_COLUMNS, confusion(data)))
     print(f"{args.dataset}: {len(data.runs)} runs, {data.cases} test cases, {settings['bootstrap']} resamples")

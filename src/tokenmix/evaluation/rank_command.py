@@ -15,8 +15,8 @@ from tokenmix.evaluation.ranks import (
     places,
     relative_ranks,
 )
-from tokenmix.evaluation.rows import as_csv, read_csv
 from tokenmix.files import read_json, write_atomic
+from tokenmix.rows import read_rows, records_text
 
 WIN_COLUMNS = ("metric", "dataset", "model", "init", "mean", "wins", "rivals", "relative_rank", "place")
 RANK_COLUMNS = (
@@ -59,8 +59,8 @@ def run(args: argparse.Namespace) -> None:
             by_metric.setdefault(metric, []).append(column)
     wins = [record for metric, columns in by_metric.items() for record in _wins(metric, columns)]
     ranks = [record for metric, columns in by_metric.items() for record in _ranks(metric, columns, level)]
-    write_atomic(args.out / "wins.csv", as_csv(WIN_COLUMNS, wins))
-    write_atomic(args.out / "ranks.csv", as_csv(RANK_COLUMNS, ranks))
+    write_atomic(args.out / "wins.csv", records_text(WIN_COLUMNS, wins))
+    write_atomic(args.out / "ranks.csv", records_text(RANK_COLUMNS, ranks))
     print(f"{args.table}: {len(table['rows'])} models on {len(table['datasets'])} data sets")
 
 
@@ -78,7 +78,7 @@ def _columns(
             twins.update([row for row in models if row[0] in group and row[1] == init][1:])
     by_metric: dict[str, _Column] = {}
     path = folder / f"{dataset}.cells.csv"
-    for row in read_csv(path, ("metric", "model", "init", "mean", "status")):
+    for row in read_rows(path, ("metric", "model", "init", "mean", "status")):
         column = by_metric.setdefault(row["metric"], _Column(dataset, {}, {}))
         mean = _number(row["mean"], path)
         model = row["model"], row["init"]
@@ -86,7 +86,7 @@ def _columns(
             column.means[model] = mean
             column.wins[model] = 0
     path = folder / f"{dataset}.pairs.csv"
-    for row in read_csv(path, ("metric", "model_a", "init_a", "model_b", "init_b", "difference", "significant")):
+    for row in read_rows(path, ("metric", "model_a", "init_a", "model_b", "init_b", "difference", "significant")):
         wins = by_metric[row["metric"]].wins if row["metric"] in by_metric else {}
         pair = (row["model_a"], row["init_a"]), (row["model_b"], row["init_b"])
         if row["significant"] == "1" and all(model in wins for model in pair):

@@ -13,8 +13,8 @@ from typing import Any
 from tokenmix.errors import UserError
 from tokenmix.evaluation.cells import CELL_COLUMNS, Record, evaluate
 from tokenmix.evaluation.predictions import load_runs
-from tokenmix.evaluation.rows import as_csv
 from tokenmix.files import read_json, write_atomic
+from tokenmix.rows import records_text
 
 #: `difference` is that to the corrected protocol, with its interval; both are empty for the corrected protocol
 SWITCH_COLUMNS = (
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     if not compared:
         raise UserError(f"the study compares no switches; {args.plan}; name `dataset` and `model` under `switches`")
     records = list(_records(args.plan, compared, index["evaluation"]))
-    write_atomic(args.out, as_csv(SWITCH_COLUMNS, records))
+    write_atomic(args.out, records_text(SWITCH_COLUMNS, records))
     print(f"{compared['model']} on {compared['dataset']}: {len({r['variant'] for r in records})} variants")
 
 

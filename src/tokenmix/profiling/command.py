@@ -1,11 +1,7 @@
 """`tokenmix profile`: multiply-adds and parameters of a study's models."""
 
 import argparse
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tokenmix.files import read_json, write_atomic
 from tokenmix.profiling.rows import (
@@ -16,6 +12,7 @@ from tokenmix.profiling.rows import (
     model_rows,
     size_rows,
 )
+from tokenmix.rows import records_text
 
 TABLES = {
     "models": (MODEL_COLUMNS, model_rows),
@@ -37,15 +34,7 @@ def run(args: argparse.Namespace) -> None:
     for name, (columns, rows_of) in TABLES.items():
         rows = list(rows_of(index))
         skipped.update(operator for row in rows for operator in row["skipped"].split(";") if operator)
-        write_atomic(args.out / f"{name}.csv", _as_csv(columns, rows))
+        write_atomic(args.out / f"{name}.csv", records_text(columns, rows))
         print(f"{name}: {len(rows)} rows")
     if skipped:
         print(f"nothing is known of the cost of: {', '.join(sorted(skipped))}; see tokenmix/profiling/macs.py")
-
-
-def _as_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -5,11 +5,12 @@ from typing import Any
 
 from tokenmix.reporting.figures_style import grid, nothing, panel_title
 from tokenmix.reporting.findings import main_metric
-from tokenmix.reporting.inputs import Study, parsed, read_rows
+from tokenmix.reporting.inputs import Study, parsed
 from tokenmix.reporting.names import enumerate_words, metric_name, row_text
 from tokenmix.reporting.ranking import rank
 from tokenmix.reporting.records import Cell, Table
 from tokenmix.reporting.tex import escape
+from tokenmix.rows import read_rows
 
 #: classes up to which a panel shows names and shares
 _LEGIBLE = 12

@@ -1,10 +1,8 @@
 """The table of data sets, from their cards."""
 
-import csv
-import io
-
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.tex import escape, key
+from tokenmix.rows import csv_text
 
 _FACTS = ("classes", "channels", "size", "train", "val", "test")
 
@@ -50,11 +48,10 @@ def datasets_tex(study: Study) -> str:
 
 def datasets_csv(study: Study) -> str:
     """The same table for readers without TeX."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["dataset", "title", "task", "classes", "channels", "size", "train", "val", "test", "licence"])
+    columns = ("dataset", "title", "task", "classes", "channels", "size", "train", "val", "test", "licence")
+    rows = []
     for name, card in study.cards.items():
         cases = [card["n"][split] for split in ("train", "val", "test")]
         facts = [study.title(name), card["task"], len(card["classes"]), card["channels"], card["size"]]
-        writer.writerow([name, *facts, *cases, card.get("licence") or ""])
-    return text.getvalue()
+        rows.append([name, *facts, *cases, card.get("licence") or ""])
+    return csv_text(columns, rows)

@@ -7,10 +7,11 @@ from typing import Any
 
 from tokenmix.reporting.figures_style import TEXT_WIDTH, nothing, panel_title, start
 from tokenmix.reporting.findings import main_metric
-from tokenmix.reporting.inputs import Study, parsed, read_rows
+from tokenmix.reporting.inputs import Study, parsed
 from tokenmix.reporting.names import metric_name, row_text
 from tokenmix.reporting.records import Table, is_number
 from tokenmix.reporting.tex import escape
+from tokenmix.rows import read_rows
 
 #: inches: a row of names, and what stands above the first one
 _ROW, _HEAD = 0.17, 0.95

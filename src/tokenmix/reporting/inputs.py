@@ -1,6 +1,5 @@
 """What reporting reads: the study's index and the files of the stages before it, as typed records."""
 
-import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,22 +10,9 @@ from typing import Any, TypeVar
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
 from tokenmix.reporting.records import Cell, CellKey, Pair, Row, Table, cell_of_row, pair_of_row
+from tokenmix.rows import read_rows
 
 Record = TypeVar("Record")
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header; raises UserError where it is missing or its rows differ in length."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing; run the pipeline that makes it first") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read as CSV ({error}); delete it so that it is made again") from error
-    if any(None in row or None in row.values() for row in rows):
-        raise UserError(f"{path} has rows of different length; delete it so that it is made again")
-    return rows
 
 
 def parsed(path: Path, rows: Sequence[dict[str, str]], record: Callable[[dict[str, str]], Record]) -> list[Record]:

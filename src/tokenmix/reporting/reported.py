@@ -3,8 +3,6 @@
 `tokenmix report reported` writes what the table, the figure and the registry of values show.
 """
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -15,11 +13,12 @@ from typing import Any
 
 from tokenmix.files import write_atomic
 from tokenmix.reporting import formats
-from tokenmix.reporting.inputs import Study, parsed, read_rows
+from tokenmix.reporting.inputs import Study, parsed
 from tokenmix.reporting.names import model_name
 from tokenmix.reporting.published import SIZE, Published, read_published
 from tokenmix.reporting.records import Cell, is_number
 from tokenmix.reporting.registry import Registry, Value
+from tokenmix.rows import read_rows, records_text
 
 
 @dataclass(frozen=True)
@@ -154,11 +153,8 @@ def noises(study: Study, published: Sequence[Published]) -> list[Noise]:
 
 
 def _csv(record: type, records: Iterable[Any]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(record)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _plain(value) for name, value in asdict(entry).items()} for entry in records)
-    return text.getvalue()
+    rows = ({name: _plain(value) for name, value in asdict(entry).items()} for entry in records)
+    return records_text([field.name for field in fields(record)], rows)
 
 
 def _plain(value: Any) -> Any:

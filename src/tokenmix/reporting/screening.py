@@ -1,7 +1,5 @@
 """Tables whose rows are data sets: what each holds, how well its models do, and whether it suits a comparison."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,6 +12,7 @@ from tokenmix.reporting.ranking import Ranking, rank
 from tokenmix.reporting.records import Row, Table, is_number
 from tokenmix.reporting.registry import Registry, Value
 from tokenmix.reporting.tex import escape, key
+from tokenmix.rows import csv_text
 
 #: the AUC of guessing, and one above which models can hardly differ any more
 CHANCE, SATURATED = 0.5, 0.99
@@ -182,9 +181,7 @@ def screening_csv(study: Study, table: Table) -> str:
     """The same table for readers without TeX: one row a data set and model."""
     facts = ("dataset", "title", "task", "classes", "train", "val", "test", "rarest", "licence", "verdict")
     numbers = [f"{metric}{end}" for metric in table.metrics for end in ("", "_std", "_low", "_high")]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*facts, "model", "init", "seeds", "status", "mark", *numbers])
+    rows = []
     for dataset in table.datasets:
         card = study.card(dataset)
         rarest = min(card["counts"]["test"].values())
@@ -196,5 +193,5 @@ def screening_csv(study: Study, table: Table) -> str:
             if (first := cells[0]) is not None:
                 row: list[Any] = [model, init, first.seeds, "diverged" if first.diverged else "finished"]
                 scores = [number for cell in cells if cell for number in (cell.mean, cell.std, cell.low, cell.high)]
-                writer.writerow([*given, *row, first.mark, *(s if is_number(s) else "" for s in scores)])
-    return text.getvalue()
+                rows.append([*given, *row, first.mark, *(s if is_number(s) else "" for s in scores)])
+    return csv_text((*facts, "model", "init", "seeds", "status", "mark", *numbers), rows)

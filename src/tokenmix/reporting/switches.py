@@ -1,17 +1,16 @@
 """The switches of the protocol: what each does, and what it is worth where the study trained it."""
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tokenmix.reporting import formats
-from tokenmix.reporting.inputs import Study, parsed, read_rows
+from tokenmix.reporting.inputs import Study, parsed
 from tokenmix.reporting.names import METRIC_HEADS, metric_name, model_name
 from tokenmix.reporting.notes import DIVERGED, diverged_note
 from tokenmix.reporting.records import is_number
 from tokenmix.reporting.registry import Registry, Value
 from tokenmix.reporting.tex import breakable, escape, key
+from tokenmix.rows import csv_text, read_rows
 
 METRICS = ("accuracy", "auc", "f1")
 #: what the registry says of a variant under a metric: field of the file -> words
@@ -154,9 +153,8 @@ def _number(worth: Worth) -> str:
 
 def switches_csv(study: Study) -> str:
     """The same for readers without TeX: a row for each switch and metric, without numbers where it was not trained."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["switch", "setting", "corrected", "published", "sentence", "metric", *_WORTH, "runs"])
+    columns = ("switch", "setting", "corrected", "published", "sentence", "metric", *_WORTH, "runs")
+    rows = []
     found = worths(study)
     switches = {switch["name"]: switch for switch in study.index.get("protocol", [])}
     for variant in study.index.get("switches", {}).get("runs", switches):
@@ -165,7 +163,7 @@ def switches_csv(study: Study) -> str:
         mine = [worth for (name, _), worth in found.items() if name == variant]
         for worth in mine:
             numbers = [number if is_number(number) else "" for number in worth.numbers.values()]
-            writer.writerow([*row, worth.metric, *numbers, ";".join(worth.runs)])
+            rows.append([*row, worth.metric, *numbers, ";".join(worth.runs)])
         if not mine:
-            writer.writerow([*row, *[""] * (2 + len(_WORTH))])
-    return text.getvalue()
+            rows.append([*row, *[""] * (2 + len(_WORTH))])
+    return csv_text(columns, rows)

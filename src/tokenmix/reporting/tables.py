@@ -3,8 +3,6 @@
 Each table is also written as CSV, from the same cells, for readers without TeX.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +19,7 @@ from tokenmix.reporting.screening import screening_csv, screening_tex
 from tokenmix.reporting.sizes import Sizes
 from tokenmix.reporting.switches import switches_csv, switches_tex
 from tokenmix.reporting.tex import escape, key
+from tokenmix.rows import csv_text
 
 #: columns of numbers that fit beside the names of mixers, by what stands behind the mean
 _COLUMNS = {"std": 6, "interval": 4}
@@ -194,50 +193,23 @@ def _own_caption(study: Study, table: Table) -> str:
 def results_csv(study: Study, table: Table) -> str:
     """The cells of a table, one row per model, data set and metric."""
     sizes = Sizes(study, table)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        [
-            "model",
-            "init",
-            "mixer",
-            "kernel",
-            "dataset",
-            "metric",
-            "mean",
-            "std",
-            "low",
-            "high",
-            "seeds",
-            "cases",
-            "status",
-            "mark",
-            *(("parameters", "added_parameters") if sizes.heads else ()),
-        ]
-    )
+    columns = (
+        "model", "init", "mixer", "kernel", "dataset", "metric", "mean", "std",
+        "low", "high", "seeds", "cases", "status", "mark",
+        *(("parameters", "added_parameters") if sizes.heads else ()),
+    )  # fmt: skip
+    rows = []
     for model, init in table.rows:
         name = model_name(model)
         for dataset in table.datasets:
             for metric in table.metrics:
                 if cell := study.cells_of(table).get((dataset, model, init, metric)):
                     status = "diverged" if cell.diverged else "finished"
-                    writer.writerow(
+                    rows.append(
                         [
-                            model,
-                            init,
-                            name.label,
-                            name.kernel or "",
-                            dataset,
-                            metric,
-                            cell.mean,
-                            cell.std if is_number(cell.std) else "",
-                            cell.low,
-                            cell.high,
-                            cell.seeds,
-                            cell.cases,
-                            status,
-                            cell.mark,
-                            *sizes.numbers(model),
+                            model, init, name.label, name.kernel or "", dataset, metric, cell.mean,
+                            cell.std if is_number(cell.std) else "", cell.low, cell.high, cell.seeds, cell.cases,
+                            status, cell.mark, *sizes.numbers(model),
                         ]
-                    )
-    return text.getvalue()
+                    )  # fmt: skip
+    return csv_text(columns, rows)

@@ -24,7 +24,7 @@ from tokenmix.evaluation.ranks import (
     geometric_mean,
     relative_ranks,
 )
-from tokenmix.evaluation.rows import as_csv
+from tokenmix.rows import records_text
 
 WINS = st.lists(st.integers(0, 8), min_size=2, max_size=15)
 
@@ -113,8 +113,8 @@ class Table:
                 tested = {"difference": mean - rival, "significant": int(abs(mean - rival) > 0.04)}
                 pairs.append(dict.fromkeys(PAIR_COLUMNS, 0.5) | names | tested)
         self.folder.mkdir(exist_ok=True)
-        (self.folder / f"{dataset}.cells.csv").write_text(as_csv(CELL_COLUMNS, cells))
-        (self.folder / f"{dataset}.pairs.csv").write_text(as_csv(PAIR_COLUMNS, pairs))
+        (self.folder / f"{dataset}.cells.csv").write_text(records_text(CELL_COLUMNS, cells))
+        (self.folder / f"{dataset}.pairs.csv").write_text(records_text(PAIR_COLUMNS, pairs))
 
     def rank(self, table: str = "t") -> None:
         parser = argparse.ArgumentParser()

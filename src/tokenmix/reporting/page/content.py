@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenmix.files import read_json
 from tokenmix.reporting.formats import short_hash
-from tokenmix.reporting.inputs import Study, parsed, read_rows
+from tokenmix.reporting.inputs import Study, parsed
 from tokenmix.reporting.names import INITS, metric_name, row_text
 from tokenmix.reporting.provenance.integrity import remake
 from tokenmix.reporting.provenance.trace import benchmark_of, command, place, run_trace
@@ -15,6 +15,7 @@ from tokenmix.reporting.records import Cell
 from tokenmix.reporting.registry import Registry
 from tokenmix.reporting.reported import comparisons_of
 from tokenmix.reporting.tex import key
+from tokenmix.rows import read_rows
 
 #: validations that the curve of one run keeps
 POINTS = 40

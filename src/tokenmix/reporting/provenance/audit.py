@@ -18,9 +18,10 @@ from typing import Any
 
 from tokenmix.errors import UserError
 from tokenmix.files import pretty_json, read_json, sha256_file, write_atomic
-from tokenmix.reporting.inputs import Study, read_rows
+from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.provenance.audited import record_file
 from tokenmix.reporting.provenance.integrity import PREDICTIONS, run_problems
+from tokenmix.rows import read_rows
 from tokenmix.study.code import code_identity
 from tokenmix.study.cost import estimate
 from tokenmix.study.plan import SOURCE
