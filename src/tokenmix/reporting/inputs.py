@@ -25,6 +25,17 @@ def parsed(path: Path, rows: Sequence[dict[str, str]], record: Callable[[dict[st
         ) from error
 
 
+def measurements(path: Path) -> list[dict[str, Any]]:
+    """What each job at a run measured, as far as it told; a line that a crash cut short is left out."""
+    found = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return [line for line in found if isinstance(line, dict)]
+
+
 @dataclass
 class Study:
     """A finished study seen from its index; files are read when they are first needed."""
@@ -41,8 +52,7 @@ class Study:
         told = []
         for run in self.index["runs"]:
             path = self.results / "benchmarks" / "train" / f"{run}.jsonl"
-            lines = path.read_text().splitlines() if path.is_file() else []
-            told += [json.loads(line).get("energy_joules") for line in lines]
+            told += [line.get("energy_joules") for line in measurements(path)]
         known = [joules for joules in told if joules is not None]
         return sum(known) if known else None
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,10 @@ import traced_study
 from tokenmix.cli import main
 from tokenmix.files import read_json, sha256_file
 from tokenmix.reporting.inputs import Study
+from tokenmix.reporting.provenance.trace import trace
+from tokenmix.reporting.registry import Registry
+from tokenmix.study.load import load_config
+from tokenmix.study.plan import freeze
 
 KEY = "auc/phantom_tissue-28/xs-tttt-local_attn5/scratch"
 
@@ -148,6 +153,60 @@ def test_a_tampered_file_of_predictions_is_named_with_the_right_one(study, trace
     shutil.copy(path, f"results/store/{run}/predictions.npz")
     _, message = traced(KEY, broken=True)
     assert f"no copy is left; train it again: rm -r results/store/{run} results/runs/{run} && snakemake" in message
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", '{"outputs": null, "hashes": 3}', '{"hashes": null, "execution": [], "git": "c"}']
+)
+def test_what_is_no_attestation_is_named_with_the_right_one(study, traced, content: str) -> None:
+    run = run_of(study)
+    Path(f"results/runs/{run}/run.json").write_text(content)
+    found, message = traced(KEY, broken=True)
+    assert f"results/runs/{run}/run.json is no attestation of a run" in message and len(found["runs"]) == 2
+    assert f"the right one is results/store/{run}/run.json; publish it again: rm -r results/runs/{run} &&" in message
+
+
+def test_what_is_no_plan_of_a_run_is_named(study, traced) -> None:
+    run = run_of(study)
+    Path(f"results/plan/{run}.json").write_text('{"data": null, "code": []}')
+    assert (
+        f"results/plan/{run}.json is no plan of a run; delete it and plan the study again"
+        in (traced(KEY, broken=True)[1])
+    )
+
+
+def test_a_measurement_that_a_crash_cut_short_is_left_out(study, traced) -> None:
+    path = Path(f"results/benchmarks/train/{run_of(study)}.jsonl")
+    path.write_text(path.read_text() + '{"run": "x", "s": 1')
+    assert main(["trace", KEY]) == 0
+    assert study.energy() is None
+
+
+def test_commands_may_be_pasted_where_a_folder_has_spaces(study) -> None:
+    run = run_of(study)
+    shutil.copytree("results", "my results")
+    spaced = Study(study.path, {**study.index, "results": "my results"})
+    path = Path(f"my results/runs/{run}/predictions.npz")
+    path.write_bytes(path.read_bytes() + b"x")
+    registry = Registry.read(spaced.paper / "values.json")
+    found = trace(spaced, registry, KEY)
+    (problem,) = found.problems
+    _, _, pasted = problem.partition("publish it again: ")
+    assert shlex.split(pasted)[:3] == ["rm", "-r", f"my results/runs/{run}"]
+    assert shlex.split(pasted)[5] == f"my results/runs/{run}/run.json"
+    assert shlex.split(found.command)[1] == "my results/full/paper/values.json"
+
+
+def test_a_value_outlives_its_plan_until_it_is_computed_anew(study, traced, capsys) -> None:
+    config = Path("config.yaml")
+    config.write_text(config.read_text().replace("lr: 1.0e-3", "lr: 2.0e-3").replace(
+        "tables:", "tables:\n  more: {scale: xs, metrics: [auc], mixers: {conv: [3]}}"
+    ))  # fmt: skip
+    freeze(load_config(Path.cwd()), Path.cwd())
+    found, _ = traced(KEY)
+    assert [run["seed"] for run in found["runs"]] == [0, 1] and len(found["outdated"]) == 2 and not found["problems"]
+    assert main(["trace", KEY]) == 0
+    assert "the newest plan has other runs in place of 2 of 2 runs; `tokenmix why pdf` says" in capsys.readouterr().out
 
 
 def test_a_value_that_is_not_its_metric_files_is_told(study, traced) -> None:

@@ -5,6 +5,7 @@ plan and store are gone. Every complaint says which file, and where the right on
 """
 
 import hashlib
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ PREDICTIONS = "predictions.npz"
 
 def remake(study: Study, run: str) -> str:
     """The command that publishes a run again from the store, or trains it where the store has lost it."""
-    return f"snakemake {study.results}/runs/{run}/{ATTESTATION} --config study={study.name}"
+    return f"snakemake {shlex.quote(f'{study.results}/runs/{run}/{ATTESTATION}')} --config study={study.name}"
 
 
 def run_problems(study: Study, run: str) -> list[str]:
@@ -35,13 +36,14 @@ def run_problems(study: Study, run: str) -> list[str]:
         return [f"the run {run} was deleted: {path} is missing; make it again: {how}{remake(study, run)}"]
     try:
         attested = study.run(run)
-        plan = _read(study.results / "plan" / f"{run}.json")
+        plan = _plan(study, run)
         found = list(_attestation_problems(study, run, attested, plan))
         wanted = attested["outputs"][PREDICTIONS]
     except UserError as error:
         return [str(error)]
     except (KeyError, TypeError, AttributeError) as error:
-        return [f"{path} is no attestation of a run ({error!r}); {_again(study, run, ATTESTATION, None)}"]
+        again = _again(study, run, ATTESTATION, _receipt(study, run).get(ATTESTATION))
+        return [f"{path} is no attestation of a run ({error!r}); {again}"]
     predictions = folder / PREDICTIONS
     if not predictions.is_file():
         found.append(f"{predictions} is missing; {_again(study, run, PREDICTIONS, wanted)}")
@@ -55,7 +57,7 @@ def run_problems(study: Study, run: str) -> list[str]:
 def _attestation_problems(
     study: Study, run: str, attested: Mapping[str, Any], plan: Mapping[str, Any]
 ) -> Iterator[str]:
-    path, receipt = study.results / "runs" / run / ATTESTATION, _read(study.results / "store" / run / "finished.json")
+    path, receipt = study.results / "runs" / run / ATTESTATION, _receipt(study, run)
     again = _again(study, run, ATTESTATION, receipt.get(ATTESTATION))
     hashes = attested["hashes"]
     counted = canonical_json(identifying(attested["spec"], tuple(plan.get("rungs", ()))))
@@ -72,10 +74,28 @@ def _attestation_problems(
 
 def _again(study: Study, run: str, name: str, checksum: str | None) -> str:
     """Where the right file is, or how to make it again."""
-    kept, published = study.results / "store" / run / name, study.results / "runs" / run
+    kept = study.results / "store" / run / name
+    # these are pasted into a shell, and folders of results may have spaces in their names
+    store, published = (shlex.quote(f"{study.results}/{place}/{run}") for place in ("store", "runs"))
     if checksum and kept.is_file() and sha256_file(kept) == checksum:
         return f"the right one is {kept}; publish it again: rm -r {published} && {remake(study, run)}"
-    return f"no copy is left; train it again: rm -r {kept.parent} {published} && {remake(study, run)}"
+    return f"no copy is left; train it again: rm -r {store} {published} && {remake(study, run)}"
+
+
+def _receipt(study: Study, run: str) -> dict[str, Any]:
+    """The checksums that the training noted when it finished."""
+    return _read(study.results / "store" / run / "finished.json")
+
+
+def _plan(study: Study, run: str) -> dict[str, Any]:
+    """The frozen plan of a run, which may be missing; raises UserError where the file is something else."""
+    path = study.results / "plan" / f"{run}.json"
+    plan = _read(path)
+    if plan and not all(isinstance(plan.get(part), dict) and "hash" in plan[part] for part in ("data", "code")):
+        raise UserError(
+            f"{path} is no plan of a run; delete it and plan the study again: snakemake -n --config study={study.name}"
+        )
+    return plan
 
 
 def _read(path: Path) -> dict[str, Any]:

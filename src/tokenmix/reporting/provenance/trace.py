@@ -1,17 +1,18 @@
 """From a value back to all that made it: metric file, predictions, runs, specs, data, code, logs, hosts."""
 
-import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
-from tokenmix.reporting.inputs import Study
+from tokenmix.reporting.inputs import Study, measurements, parsed, read_rows
 from tokenmix.reporting.names import model_name
 from tokenmix.reporting.provenance.integrity import ATTESTATION, PREDICTIONS, run_problems
-from tokenmix.reporting.records import Cell
+from tokenmix.reporting.records import Cell, cell_of_row
 from tokenmix.reporting.registry import Registry, Value, nearest
 from tokenmix.reporting.tex import key
 from tokenmix.study.code import DIGITS
@@ -54,7 +55,8 @@ class RunTrace:
 
 @dataclass(frozen=True)
 class Trace:
-    """The chain of one value. command: what computes the value again; problems: links of the chain that do not hold."""
+    """The chain of one value. command: what computes the value again; problems: links of the chain that do not hold;
+    outdated: runs that the newest plan has no longer, since config, data or code changed."""
 
     key: str
     value: Value
@@ -63,6 +65,7 @@ class Trace:
     runs: tuple[RunTrace, ...]
     command: str
     problems: tuple[str, ...]
+    outdated: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -87,6 +90,7 @@ def trace(study: Study, registry: Registry, name: str) -> Trace:
         tuple(run_trace(study, run) for run in runs),
         command(study, value),
         tuple(problems),
+        tuple(run for run in runs if run not in study.index["runs"]),
     )
 
 
@@ -130,31 +134,33 @@ def run_trace(study: Study, run: str) -> RunTrace:
     folder, entry = study.results / "runs" / run, study.index["runs"].get(run, {})
     attested = _tolerant(folder / ATTESTATION)
     plan = _tolerant(study.results / "plan" / f"{run}.json")
-    hashes, execution, git = (attested.get(part) or {} for part in ("hashes", "execution", "git"))
+    hashes, execution, git, outputs = (_part(attested, name) for name in ("hashes", "execution", "git", "outputs"))
+    spec, seconds = _part(attested, "spec"), execution.get("seconds")
     data, code = str(hashes.get("data", "")), str(hashes.get("code", ""))
-    dataset = f"{entry.get('dataset')}-{entry.get('size')}.{data[:DIGITS]}"
+    # the plan may have other runs by now, whose names still begin with the data set
+    dataset = f"{run.partition('.')[0]}.{data[:DIGITS]}"
     origin = _tolerant(study.results / "plan" / "data" / f"{dataset}.json")
     benchmark = study.results / "benchmarks" / "train" / f"{run}.jsonl"
     return RunTrace(
         run=run,
-        seed=entry.get("seed"),
+        seed=entry.get("seed", spec.get("seed")),
         status=str(attested.get("status", "deleted")),
         spec=str(hashes.get("spec", "")),
         plan=_present(study.results / "plan" / f"{run}.json"),
         attestation=_present(folder / ATTESTATION),
         predictions=_present(folder / PREDICTIONS),
-        predictions_sha256=str(attested.get("outputs", {}).get(PREDICTIONS, "")),
+        predictions_sha256=str(outputs.get(PREDICTIONS, "")),
         data=data,
-        data_folder=str(plan.get("data", {}).get("folder", "")),
-        data_source=origin.get("source", {}),
-        weights={**plan.get("spec", {}).get("weights", {}), **plan.get("weights", {})},
+        data_folder=str(_part(plan, "data").get("folder", "")),
+        data_source=_part(origin, "source"),
+        weights={**_part(_part(plan, "spec"), "weights"), **_part(plan, "weights")},
         code=code,
         code_folder=_present(study.results / "code" / code[:DIGITS]) if code else "",
         commit=str(git.get("commit") or ""),
         edited=bool(git.get("dirty")),
         log=_present(_LOGS / "train" / f"{run}.log"),
         benchmark=_present(benchmark),
-        seconds=execution.get("seconds"),
+        seconds=seconds if isinstance(seconds, int | float) else None,
         host=str(execution.get("host") or ""),
         device=str(execution.get("device") or ""),
         ended=str(execution.get("ended") or ""),
@@ -165,7 +171,8 @@ def command(study: Study, value: Value) -> str:
     """The call of Snakemake that computes a value again, from what its rule reads."""
     files = [str(place(study, file)) for file in value.files]
     again = files[0] if files else f"{study.paper}/values.json"
-    return f"snakemake {study.paper}/values.json --forcerun {again} --config study={study.name}"
+    target = shlex.quote(f"{study.paper}/values.json")
+    return f"snakemake {target} --forcerun {shlex.quote(again)} --config study={study.name}"
 
 
 def place(study: Study, file: str) -> Path:
@@ -178,7 +185,8 @@ def _differs(study: Study, name: str, value: Value) -> list[str]:
     statistics = {"": "mean", "/std": "std", "/low": "low", "/high": "high"}
     cells: dict[str, tuple[Cell, str]] = {
         key(cell.metric, cell.dataset, cell.model, cell.init) + suffix: (cell, field)
-        for cell in study.cells.values()
+        for file in map(partial(place, study), value.files)
+        for _, cell in parsed(file, read_rows(file), cell_of_row)
         for suffix, field in statistics.items()
     }
     cell, field = cells.get(name, (None, ""))
@@ -224,7 +232,13 @@ def _tolerant(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A part of a record, or nothing where somebody wrote something else there."""
+    found = record.get(name)
+    return found if isinstance(found, dict) else {}
+
+
 def benchmark_of(run: RunTrace) -> dict[str, Any]:
     """What the last job at a run measured."""
-    lines = Path(run.benchmark).read_text(encoding="utf-8").splitlines() if run.benchmark else []
-    return json.loads(lines[-1]) if lines else {}
+    lines = measurements(Path(run.benchmark)) if run.benchmark else []
+    return lines[-1] if lines else {}

@@ -67,6 +67,9 @@ def _lines(found: Trace) -> Iterator[Line]:
             yield from _run_lines(run)
     if len(found.runs) > _IN_FULL:
         yield 1, "", f"{len(found.runs)} runs; --json shows all of each"
+    if found.outdated:
+        runs = f"{len(found.outdated)} of {len(found.runs)} runs"
+        yield 0, "outdated", f"the newest plan has other runs in place of {runs}; `tokenmix why pdf` says what changed"
     yield 0, "again", found.command
 
 
@@ -98,6 +101,6 @@ def _print_rich(found: Trace) -> None:
     branches = {0: root}
     for depth, name, text in rest:
         parent = branches[max(0, depth - 1)]
-        style = "green" if name == "again" else "cyan"
+        style = {"again": "green", "outdated": "yellow"}.get(name, "cyan")
         branches[depth or 1] = parent.add(Text.assemble((f"{name} ", style), text, overflow="fold"))
     Console().print(root)
