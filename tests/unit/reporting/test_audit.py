@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -20,9 +21,11 @@ from tokenmix.study.plan import SOURCE
 
 #: stands in the frozen code in place of the trainer: publishes what lies ready, notes that it was called
 TRAINER = """
-import json, shutil, sys
+import json, shutil, signal, sys
 from pathlib import Path
 
+if Path("slow").exists():
+    signal.pause()
 plan = Path(sys.argv[1])
 run = json.loads(plan.read_text())["run"]
 target = plan.parent.parent / "runs" / run
@@ -141,6 +144,25 @@ def test_an_interrupted_audit_goes_on(study, audit) -> None:
     shutil.move("aside", f"ready/{second}")
     assert audit("2")[0] == 0 and trained() == [first, second, second]
     assert told(study) == "reproduced 2 of 2 cells"
+
+
+def test_ctrl_c_ends_the_training_and_is_one_message(study, audit, monkeypatch) -> None:
+    (first,) = pick(study, 1, 0)
+    Path("slow").touch()
+    wait, left = subprocess.Popen.wait, []
+
+    def pressed(process: subprocess.Popen, timeout: float | None = None) -> int:
+        if not left:
+            left.append(process)
+            raise KeyboardInterrupt
+        return wait(process, timeout=30)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", pressed)
+    status, _, error = audit("1")
+    assert status == 2 and f"error: the audit was interrupted in {first}; the same call goes on" in error
+    assert left[0].returncode and told(study) == "not audited"
+    Path("slow").unlink()
+    assert audit("1")[0] == 0 and told(study) == "reproduced 1 of 1 cells"
 
 
 def test_mistakes_are_one_message_and_train_nothing(study, audit) -> None:

@@ -9,6 +9,7 @@ which may add in another order, all metrics have to agree within a tolerance tha
 import math
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -127,10 +128,17 @@ def train_again(study: Study, run: str) -> None:
     }
     with log.open("ab") as output:
         command = [sys.executable, "-m", "tokenmix.training", str(copy)]
-        done = subprocess.run(command, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
-    if done.returncode:
+        training = subprocess.Popen(command, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        try:
+            status = training.wait()
+        except KeyboardInterrupt:
+            # Ctrl-C reached the training as well, which writes its state and leaves
+            training.send_signal(signal.SIGINT)
+            training.wait()
+            raise UserError(f"the audit was interrupted in {run}; the same call goes on from there") from None
+    if status:
         raise UserError(
-            f"training {run} again ended with exit code {done.returncode}; see {log}; the same call goes on from there"
+            f"training {run} again ended with exit code {status}; see {log}; the same call goes on from there"
         )
 
 
