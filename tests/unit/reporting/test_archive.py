@@ -142,11 +142,31 @@ def test_another_training_code_is_refused_with_the_commit_to_check_out(made, fre
         restore(made[1], fresh)
 
 
+def test_a_place_that_cannot_be_written_is_one_message(made, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot write .*file/a\.zip"):
+        results.write(made[0], made[2], tmp_path / "file/a.zip")
+    results.write(made[0], made[2], tmp_path / "new/a.zip")
+    assert (tmp_path / "new/a.zip").read_bytes() == made[1].read_bytes()
+
+
 def test_metrics_of_another_evaluation_are_computed_again(made, fresh):
     overlay = fresh / "workflow/studies/tiny.yaml"
     overlay.write_text(overlay.read_text() + "evaluation: {bootstrap: 177}\n")
     assert restore(made[1], fresh) == ("tiny", ["metrics: `evaluation` changed"])
     assert not (fresh / "results/tiny/metrics").exists() and (fresh / "results/tiny/profile/models.csv").is_file()
+
+
+@pytest.mark.parametrize("stage", ["evaluation", "ranking", "switches"])
+def test_metrics_of_other_code_are_computed_again(made, fresh, tmp_path, stage):
+    def other(files):
+        (name,) = [name for name in files if re.fullmatch(r"results/plan/tiny\.\w+\.json", name)]
+        index = json.loads(files[name])
+        index["code"][stage] = "another"
+        files[name] = json.dumps(index).encode()
+
+    archive = changed(made[1], tmp_path / "other.zip", other, again=True)
+    assert restore(archive, fresh)[1] == [f"metrics: the code of {stage} changed"]
 
 
 def test_a_run_that_was_trained_here_is_not_overwritten(made, fresh):

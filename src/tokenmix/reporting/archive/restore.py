@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 LARGEST_TEXT = 1 << 28
 #: what is kept of a stage where its code and these parts of the study are as they were
 PRODUCTS = {
-    "metrics": (("evaluation", "ranking"), ("evaluation", "tables")),
+    "metrics": (("evaluation", "ranking", "switches"), ("evaluation", "tables", "switches")),
     "profile": (("profiling",), ("profile", "model_options")),
 }
 _INDEX = re.compile(rf"results/plan/({STUDY_NAME.pattern})\.[0-9a-f]{{8}}\.json")

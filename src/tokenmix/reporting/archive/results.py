@@ -7,7 +7,7 @@ project's own sources. Weights stay at home; their checksums stand in the attest
 
 import hashlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from tokenmix.errors import UserError
@@ -42,6 +42,15 @@ def write(study: Study, root: Path, out: Path) -> int:
     for path in (study.folder / "paper.pdf", *files.values()):
         if not path.is_file():
             raise UserError(f"{path} is missing; finish the study first: make paper STUDY={study.name}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _pack(study, root, files, out)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}; free some space or choose another folder") from error
+    return len(files)
+
+
+def _pack(study: Study, root: Path, files: Mapping[str, Path], out: Path) -> None:
     folders = {f"{folder}/" for name in files for folder in PurePosixPath(name).parents if folder.name}
     checksums = {}
     with zipfile.ZipFile(out, "w") as archive:
@@ -52,7 +61,6 @@ def write(study: Study, root: Path, out: Path) -> int:
         described = crate.describe(study, root, checksums, {name: path.stat().st_size for name, path in files.items()})
         checksums[crate.METADATA] = _add(archive, crate.METADATA, described.encode())
         _add(archive, MANIFEST, "".join(f"{sha}  {name}\n" for name, sha in sorted(checksums.items())).encode())
-    return len(files)
 
 
 def _project(root: Path) -> Iterator[tuple[str, Path]]:
