@@ -56,12 +56,12 @@ class Registry:
         return cls.parse(read_json(path), str(path))
 
     @classmethod
-    def parse(cls, content: Any, name: str) -> "Registry":
-        """The registry from the content of a values.json, called `name` in messages."""
+    def parse(cls, content: Any, name: str, remedy: str = "delete it so that it is made again") -> "Registry":
+        """The registry from the content of a values.json, called `name` in messages, which end with the remedy."""
         try:
             return cls({key: Value.read(entry) for key, entry in content.items()})
         except (AttributeError, KeyError, TypeError) as error:
-            raise UserError(f"{name} holds no values ({error}); delete it so that it is made again") from error
+            raise UserError(f"{name} holds no values ({error}); {remedy}") from error
 
     def add(self, key: str, value: Value) -> None:
         """Add a value; a key that exists already is a mistake in the program (KeyError)."""

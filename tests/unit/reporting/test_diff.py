@@ -149,4 +149,9 @@ def test_a_folder_without_values_is_one_message(project, capsys) -> None:
     assert "empty holds no values of the study fake" in capsys.readouterr().err
     Path("values.json").write_text('{"a": 3}')
     assert main(["diff", "values.json", "--study", "fake"]) == 2
-    assert "values.json holds no values" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "values.json holds no values" in error and "delete" not in error
+    # any file may be named by mistake: none is to be deleted
+    assert main(["diff", "config.yaml", "--study", "fake"]) == 2
+    error = capsys.readouterr().err
+    assert "config.yaml cannot be read as JSON" in error and "delete" not in error

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tokenmix.errors import UserError
-from tokenmix.files import read_json
 from tokenmix.reporting.registry import Registry, Value
 
 #: relative difference below which two computations of a value count as the same
 _SAME = 1e-9
 _STATISTICS = ("std", "low", "high")
+#: no word of deleting: what a user names may be any file
+_REMEDY = "give a results folder, a values.json, or a revision with sound results"
 _VALUES, _CLAIMS = "values.json", "claims.json"
 
 
@@ -61,7 +62,11 @@ def read_folder(path: Path, study: str) -> State:
             "or such a file"
         )
     claims = file.with_name(_CLAIMS)
-    return State(str(path), Registry.read(file).values, _verdicts(read_json(claims)) if claims.is_file() else {})
+    return State(
+        str(path),
+        _values(_text(file), str(file)),
+        _verdicts(_json(_text(claims), str(claims))) if claims.is_file() else {},
+    )
 
 
 def read_revision(revision: str, file: Path) -> State:
@@ -81,8 +86,7 @@ def read_revision(revision: str, file: Path) -> State:
         )
     claims = _git("show", f"{commit}:./{file.with_name(_CLAIMS).as_posix()}")
     where = f"{revision}:{file}"
-    entries = Registry.parse(_json(text, where), where).values
-    return State(f"{revision} ({commit[:8]})", entries, _verdicts(_json(claims, where)) if claims else {})
+    return State(f"{revision} ({commit[:8]})", _values(text, where), _verdicts(_json(claims, where)) if claims else {})
 
 
 def compare(before: State, after: State) -> Diff:
@@ -140,11 +144,22 @@ def _verdicts(claims: Any) -> dict[str, str]:
     return {key: str(entry["verdict"]) for key, entry in entries if isinstance(entry, dict) and "verdict" in entry}
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}); {_REMEDY}") from error
+
+
+def _values(text: str, name: str) -> dict[str, Value]:
+    return Registry.parse(_json(text, name), name, _REMEDY).values
+
+
 def _json(text: str, name: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{name} cannot be read as JSON ({error}); give a revision with sound results") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{name} cannot be read as JSON ({error}); {_REMEDY}") from error
 
 
 def _git(*arguments: str) -> str | None:
