@@ -113,6 +113,15 @@ def run_of(study: Study) -> str:
     return next(run for run, entry in study.index["runs"].items() if entry["model"] == "xs-tttt-local_attn5")
 
 
+def test_ctrl_c_is_no_traceback(study, capsys, monkeypatch) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tokenmix.reporting.provenance.trace_command.trace", pressed)
+    assert main(["trace", KEY]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 def test_a_deleted_run_is_named_with_the_way_back(study, traced) -> None:
     run = run_of(study)
     shutil.rmtree(f"results/runs/{run}")
