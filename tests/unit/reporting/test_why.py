@@ -134,10 +134,27 @@ def test_settings_and_code_of_a_table_are_held_against_what_made_it(study, why) 
 def test_the_pdf_rests_on_everything_and_a_profile_on_no_run(study, why, capsys) -> None:
     found = why("pdf")
     files = {file for reason in found["reasons"] for file in reason["stale"]} | set(found["unknown"])
-    assert {"results/full/paper.pdf", "results/full/paper/figures/ranks.pdf", "results/full/paper/values.json"} <= files
+    paper = {f"results/full/paper/{name}" for name in ("figures/ranks.pdf", "values.json", "claims.json")}
+    assert paper | {"results/full/paper.pdf"} <= files
     assert found["runs"] == 12 and why("figure_mac_sizes")["runs"] == 0 and why("curves")["runs"] == 12
     assert main(["why", "pdf"]) == 0
     assert "to train: nothing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "runs"), [("datasets", 0), ("reported", 12), ("switches", 0)])
+def test_tables_that_the_config_does_not_list_are_targets(study, why, name: str, runs: int) -> None:
+    found = why(f"table_{name}")
+    assert found["runs"] == runs and why(name)["runs"] == runs
+    told = [file for reason in found["reasons"] for file in reason["stale"]] + found["unknown"]
+    assert [file for file in told if "/paper/" in file] == [f"results/full/paper/tables/{name}.tex"]
+
+
+def test_what_several_causes_make_stale_is_listed_once(study, capsys) -> None:
+    edit("iterations: 40, lr: 1.0e-3", "iterations: 50, lr: 2.0e-3")
+    assert main(["why", "phantom_tissue"]) == 0
+    output = capsys.readouterr().out
+    assert "training.iterations 40 -> 50" in output and "training.lr 0.001 -> 0.002" in output
+    assert output.count("  phantom_tissue-28.") == 3 and output.count("  and 3 more") == 1
 
 
 def test_an_unknown_target_names_the_nearest(study, capsys) -> None:

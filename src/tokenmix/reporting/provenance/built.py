@@ -20,6 +20,8 @@ from tokenmix.study.plan import Plan, stage_file
 from tokenmix.study.stale import Difference, changes
 
 METADATA = Path(".snakemake", "metadata")
+#: tables of the paper that the config does not list
+OTHER_TABLES = ("datasets", "reported", "switches")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -37,8 +39,10 @@ def outputs(plan: Plan, tables: list[str], figures: list[str], *, paper: bool) -
     """What is made after training for these tables and figures; with `paper`, for the whole PDF."""
     content = plan.content
     folder = f"{content['results']}/{content['study']}"
-    drawn = set(figures)
-    shown = list(content["tables"]) if paper or drawn & {"scores", "ranks", "reported"} else tables
+    drawn, printed = set(figures), set(OTHER_TABLES) if paper else set(tables).intersection(OTHER_TABLES)
+    tables = list(content["tables"]) if paper else [table for table in tables if table in content["tables"]]
+    compared = paper or "reported" in printed | drawn
+    shown = list(content["tables"]) if compared or drawn & {"scores", "ranks"} else tables
     for table in shown:
         for dataset in content["tables"][table]["datasets"]:
             file = f"{folder}/metrics/{table}/{dataset}.csv"
@@ -50,20 +54,23 @@ def outputs(plan: Plan, tables: list[str], figures: list[str], *, paper: bool) -
         shapes = {key: {fact: entry[fact] for fact in facts} for key, entry in content["datasets"].items()}
         settings = {"profile": content["profile"], "model": content["model_options"], "datasets": shapes}
         yield Output(f"{folder}/profile/models.csv", "profile", "profiling", settings)
-    for table in list(content["tables"]) if paper else tables:
+    for table in tables:
         settings = {f"tables.{table}": content["tables"][table], "remedies": content["remedies"]}
         yield Output(f"{folder}/paper/tables/{table}.tex", "table", "tables", settings)
-    if paper or "reported" in drawn:
+    if compared:
         yield Output(f"{folder}/paper/tables/reported.tex", "table_of_reported", "reported")
-    for figure in figures:
-        yield Output(f"{folder}/paper/figures/{figure}.pdf", "figure", "figures")
-    if paper:
+    if "datasets" in printed:
         yield Output(f"{folder}/paper/tables/datasets.tex", "table_of_datasets", "tables")
+    if "switches" in printed:
         if content["switches"]:
             settings = {"switches": content["switches"], "evaluation": content["evaluation"]}
             yield Output(f"{folder}/metrics/switches.csv", "evaluate_switches", "switches", settings)
         yield Output(f"{folder}/paper/tables/switches.tex", "table_of_switches", "tables")
+    for figure in figures:
+        yield Output(f"{folder}/paper/figures/{figure}.pdf", "figure", "figures")
+    if paper:
         yield Output(f"{folder}/paper/values.json", "values", "values")
+        yield Output(f"{folder}/paper/claims.json", "claims", "claims")
         yield Output(f"{folder}/paper/runs.tex", "runs_appendix", "appendix")
         yield Output(f"{folder}/paper.pdf", "pdf", "paper")
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
 from tokenmix.reporting.figures import FIGURES
-from tokenmix.reporting.provenance.built import Output, differences, outputs, page
+from tokenmix.reporting.provenance.built import OTHER_TABLES, Output, differences, outputs, page
 from tokenmix.reporting.registry import nearest
 from tokenmix.study.cost import Cost, Throughput, estimate
 from tokenmix.study.packs import finished_runs
@@ -94,6 +94,9 @@ def _scope(plan: Plan, target: str) -> _Scope:
     if table in plan.content["tables"]:
         of_table = [run for run in runs if table in run.run.tables]
         return _Scope(of_table, list(outputs(plan, [table], [], paper=False)))
+    if table in OTHER_TABLES:
+        behind = {"datasets": [], "switches": [run for run in runs if table in run.run.tables]}.get(table, runs)
+        return _Scope(behind, list(outputs(plan, [table], [], paper=False)))
     if figure in FIGURES:
         counted = figure in ("mac_mixers", "mac_sizes")
         return _Scope([] if counted else runs, list(outputs(plan, [], [figure], paper=False)))
@@ -104,7 +107,7 @@ def _scope(plan: Plan, target: str) -> _Scope:
         if chosen:
             return _Scope(chosen, [])
     kinds = {
-        "a table": [f"table_{name}" for name in plan.content["tables"]],
+        "a table": [f"table_{name}" for name in (*plan.content["tables"], *OTHER_TABLES)],
         "a figure": [f"figure_{name}" for name in FIGURES],
         "a data set": list(plan.content["datasets"]),
     }

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 from tokenmix.files import pretty_json
@@ -41,12 +42,14 @@ def run(args: argparse.Namespace) -> None:
 def _lines(found: Why) -> Iterator[str]:
     if not found.reasons:
         yield f"{found.target}: settings, code and data are those that it was made with ({found.runs} runs)"
-    for reason in found.reasons:
-        where = f" ({reason.where})" if reason.where else ""
-        yield f"{reason.text}{where}: {_count(reason)}"
-        yield from (f"  {name}" for name in reason.stale[:_SHOWN])
-        if len(reason.stale) > _SHOWN:
-            yield f"  and {len(reason.stale) - _SHOWN} more"
+    # several causes may make the same things stale, which are listed once
+    for stale, reasons in groupby(found.reasons, lambda reason: reason.stale):
+        for reason in reasons:
+            where = f" ({reason.where})" if reason.where else ""
+            yield f"{reason.text}{where}: {_count(reason)}"
+        yield from (f"  {name}" for name in stale[:_SHOWN])
+        if len(stale) > _SHOWN:
+            yield f"  and {len(stale) - _SHOWN} more"
     if found.unknown:
         yield f"not on record how they were made: {len(found.unknown)} files, such as {found.unknown[0]}"
     if found.cost.runs:
