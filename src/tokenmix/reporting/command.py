@@ -17,7 +17,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         product = products.add_parser(name, help=help_text, description=help_text)
         if name in ("table", "figure"):
             product.add_argument("name", metavar="NAME", help=f"which {name}")
-        wanted = "study index in the plan folder" + ("; without it, typed numbers only" if name == "check" else "")
+        wanted = "study index in the plan folder" + (
+            "; without it, typed numbers and claims only" if name == "check" else ""
+        )
         product.add_argument("--plan", type=Path, required=name != "check", metavar="INDEX", help=wanted)
         if name in ("check", "claims", "pdf", "reported"):
             product.add_argument(
@@ -33,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Make one product; all go to `<results>/<study>/paper`, the PDF beside it."""
     if args.plan is None:
-        _check_numbers(args.source)
+        _check_text(args.source)
     else:
         args.make(Study.open(args.plan), args)
 
@@ -97,11 +99,12 @@ def _check(study: Study, args: argparse.Namespace) -> None:
     print(*unused_claims(args.source), done, sep="\n")
 
 
-def _check_numbers(source: Path) -> None:
+def _check_text(source: Path) -> None:
     from tokenmix.reporting import numbers
+    from tokenmix.reporting.claims.check import claim_problems
 
-    _refuse(numbers.number_problems(source))
-    print(f"{source}: no number is typed")
+    _refuse([*numbers.number_problems(source), *claim_problems(source)])
+    print(f"{source}: no number is typed, and all claims are there")
 
 
 def _refuse(found: Sequence[object]) -> None:

@@ -18,9 +18,10 @@ _COMMENT = re.compile(r"(?<!\\)%.*")
 _DISPLAY = re.compile(
     r"\\begin\{(equation|align|gather|multline|eqnarray|displaymath)(\*?)\}.*?\\end\{\1\2\}|\\\[.*?\\\]", re.S
 )
-#: a number in mathematics is no formula: $27$, $n = 624$, $p < 0.01$
+#: a number in mathematics is no formula: $27$, $n = 624$, $p < 0.01$, $> 90$, $92 \\pm 1$
 _PLAIN_MATH = re.compile(
-    r"(?<!\\)\$([\s~]*(?:[nNpP]\s*(?:[=<>]|\\(?:leq?|geq?|approx)\b)\s*)?[-+]?[\d.,{}\s]+(?:\\%)?\s*)\$"
+    r"(?<!\\)\$([\s~]*(?:[nNpP]?\s*(?:[=<>]|\\(?:leq?|geq?|approx|sim)\b)\s*)?"
+    r"[-+]?[\d.,{}\s]+(?:\\pm[\d.,{}\s]+)?(?:\\%)?\s*)\$"
 )
 _MATH = re.compile(r"(?<!\\)\$(?:[^$\n]|\n(?!\s*\n))*?(?<!\\)\$")
 #: commands whose arguments are no text, lengths, and the parameters of a definition

@@ -77,7 +77,9 @@ def test_every_kind_and_field_is_documented() -> None:
 
 
 def manuscript(folder: Path, text: str) -> Path:
-    (folder / "claims.yaml").write_text(f"said: {GOOD.replace('{', '{sentence: 50% of it_all, ')}\nunsaid: {GOOD}\n")
+    (folder / "claims.yaml").write_text(
+        f"said: {GOOD.replace('{', '{sentence: 50% of it_all, ')} # number: made up\nunsaid: {GOOD}\n"
+    )
     (folder / "main.tex").write_text(text)
     return folder
 
@@ -107,6 +109,20 @@ def test_a_right_use_is_no_problem(text: str, tmp_path: Path) -> None:
 def test_a_wrong_use_is_named(text: str, complaint: str, tmp_path: Path) -> None:
     (problem,) = claim_problems(manuscript(tmp_path, text))
     assert complaint in str(problem)
+
+
+def test_a_number_typed_in_a_claim_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    claims = manuscript(tmp_path, "\\claim{said} \\claim{sayd}") / "claims.yaml"
+    more = "two:\n  kind: bound\n  table: t\n  model: conv3\n  above: 0.5\n"
+    texts = "  holds: An AUC of 0.93\n  fails: None of 10 # number: seeds\n"
+    claims.write_text(claims.read_text().replace(" # number: made up", "") + more + texts)
+    # without a study, as `make lint` does
+    assert main(["report", "check", "--source", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert "claims.yaml:1: said.sentence: the number 50\\% is typed" in error
+    assert "claims.yaml:8: two.holds: the number 0.93 is typed" in error and "# number: where it comes from" in error
+    assert "two.fails" not in error and "two.above" not in error
+    assert "no claim has the key sayd" in error
 
 
 def test_a_forgotten_claim_is_reported(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ MANUSCRIPT = Path(__file__).parents[3] / "paper"
 FIELDS = "table: classification_4t, kind: better"
 CLAIMS = f"""\
 right: {{sentence: It is so, {FIELDS}, model: pooling3, than: [identity]}}
-wrong: {{sentence: "100% of A_B & {{C}} are #1 for $", {FIELDS}, model: identity, than: [pooling3]}}
+wrong: {{sentence: "100% of A_B & {{C}} are #1 for $", {FIELDS}, model: identity, than: [pooling3]}} # number: hostile
 open: {{{FIELDS}, model: conv9, than: [pooling3], undecided: Nobody knows}}
 given: {{{FIELDS}, model: pooling3, than: [full_attn]}}
 vague: {{sentence: Perhaps, {FIELDS}, model: local_attn7, than: [pooling3]}}

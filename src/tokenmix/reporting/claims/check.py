@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenmix.reporting.claims.file import FILE, load_claims
+from tokenmix.reporting.claims.file import FILE, TEXTS, load_claims
 from tokenmix.reporting.latex_log import Problem
+from tokenmix.reporting.numbers import typed_numbers
 from tokenmix.reporting.registry import nearest
 from tokenmix.reporting.tex import escape
 
+#: a comment that allows the typed numbers of its line, as in the manuscript
+_ALLOWED = re.compile(r"#\s*number:\s*\S")
 _COMMENT = re.compile(r"(?<!\\)%.*")
 _CLAIM = re.compile(r"\\claim\s*\{(?P<key>[^{}#]*)\}(?P<gap>\s*)(?=(?P<brace>\{)?)")
 
@@ -26,7 +29,7 @@ class _Use:
 
 
 def claim_problems(source: Path) -> list[Problem]:
-    """Unknown keys with the nearest ones, and sentences that differ from claims.yaml."""
+    """Unknown keys with the nearest ones, sentences that differ from claims.yaml, numbers typed in its texts."""
     claims, _ = load_claims(source)
     found = []
     for use in _uses(source):
@@ -39,7 +42,7 @@ def claim_problems(source: Path) -> list[Problem]:
             text = f"claim {use.key}: {FILE} has another sentence ({written}); keep one of the two"
         if text:
             found.append(Problem(str(use.file), use.line, text))
-    return found
+    return [*found, *_typed_numbers(source)]
 
 
 def unused_claims(source: Path) -> list[str]:
@@ -51,6 +54,23 @@ def unused_claims(source: Path) -> list[str]:
 
 def _agree(sentence: str | None, written: str) -> bool:
     return sentence is None or " ".join(sentence.split()) in (written, escape(written))
+
+
+def _typed_numbers(source: Path) -> Iterator[Problem]:
+    claims, document = load_claims(source)
+    written = (source / FILE).read_text(encoding="utf-8").splitlines() if claims else []
+    for key, claim in claims.items():
+        for name in TEXTS:
+            line = document.lines.get((key, name))
+            if line and not _ALLOWED.search(written[line - 1]):
+                for _, number in typed_numbers(escape(getattr(claim, name))):
+                    yield Problem(
+                        str(source / FILE),
+                        line,
+                        f"{key}.{name}: the number {number} is typed; write the sentence in the manuscript, "
+                        f"\\claim{{{key}}}{{... \\val{{KEY}} ...}}; a number that is no result of ours carries a "
+                        "comment on its line: # number: where it comes from",
+                    )
 
 
 def _uses(source: Path) -> Iterator[_Use]:

@@ -17,6 +17,8 @@ from tokenmix.study.protocol import Section
 from tokenmix.study.yaml_lines import Document, read_yaml
 
 FILE = "claims.yaml"
+#: what a claim may print, in words of its author
+TEXTS = ("sentence", "holds", "fails", "undecided")
 #: Keys stand in TeX commands and in names of links.
 KEY = re.compile(r"[a-z][a-z0-9_]{0,59}")
 
