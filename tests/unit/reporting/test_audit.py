@@ -101,6 +101,7 @@ def test_equal_bytes_are_reproduced_and_reach_the_colophon(study, audit) -> None
     status, output, _ = audit("2")
     assert status == 0 and output.count("every byte is equal") == 2
     assert "reproduced 2 of 2 cells (seed 0); results/full/audit.json" in output
+    assert "into the PDF: snakemake paper --config study=full" in output
     record = read_json("results/full/audit.json")
     assert record["reproduced"] == 2 and record["picked"] == trained() == pick(study, 2, 0)
     assert len({run.rpartition(".s")[0] for run in record["picked"]}) == 2

@@ -53,4 +53,5 @@ def run(args: argparse.Namespace) -> int:
         differs = f"differs in {', '.join(audited.differs)}, by up to {audited.largest_difference:.3g} in a metric"
         print(f"{audited.run}: {equal if audited.reproduced else differs}")
     print(f"{words(outcome(study))} (seed {args.seed}); {record_file(study)}")
+    print(f"into the PDF: snakemake paper --config study={study.name}")
     return 0 if all(audited.reproduced for audited in found) else 1
