@@ -227,6 +227,13 @@ def test_a_value_that_is_not_its_metric_files_is_told(study, traced) -> None:
     assert f"{path} is missing; make it again: snakemake" in traced(KEY, broken=True)[1]
 
 
+def test_the_command_computes_every_file_of_a_value_again(study, traced) -> None:
+    found, _ = traced("best/accuracy/phantom_tissue-28")
+    assert len(found["files"]) > 1
+    words = shlex.split(found["command"])
+    assert words[words.index("--forcerun") + 1 : words.index("--config")] == found["files"]
+
+
 def test_a_value_of_the_study_traces_to_all_runs_and_one_of_the_profile_to_none(study, traced) -> None:
     assert len(traced("study/train_hours")[0]["runs"]) == 12
     found, _ = traced("params/xs-tttt-pooling3/phantom_tissue-28")

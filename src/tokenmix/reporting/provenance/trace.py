@@ -169,10 +169,9 @@ def run_trace(study: Study, run: str) -> RunTrace:
 
 def command(study: Study, value: Value) -> str:
     """The call of Snakemake that computes a value again, from what its rule reads."""
-    files = [str(place(study, file)) for file in value.files]
-    again = files[0] if files else f"{study.paper}/values.json"
-    target = shlex.quote(f"{study.paper}/values.json")
-    return f"snakemake {target} --forcerun {shlex.quote(again)} --config study={study.name}"
+    target = f"{study.paper}/values.json"
+    again = [str(place(study, file)) for file in value.files] or [target]
+    return f"snakemake {shlex.quote(target)} --forcerun {shlex.join(again)} --config study={study.name}"
 
 
 def place(study: Study, file: str) -> Path:
