@@ -22,8 +22,7 @@ class Notes:
         self.study = study
         self.table = table
         self._used: dict[str, str] = {}
-        #: mark of a remedy -> what it did -> on which data sets
-        self._remedied: dict[str, dict[str, list[str]]] = {}
+        self._remedies = Remedies(study)
         self._runs = [run for dataset in table.datasets for run in study.runs_of(table, dataset)]
 
     def missing(self) -> str:
@@ -47,12 +46,11 @@ class Notes:
             )
         if self.study.twin(dataset, row, self.table.rows):
             marks.append(self._use(SAME, self._same_functions()))
-        marks += self._remedies(dataset, cell) if cell else []
-        return "".join(marks)
+        return "".join(marks) + (self._remedies.marks(cell) if cell else "")
 
     def tex(self) -> str:
         """The notes below the table, or nothing."""
-        notes = [*self._used.values(), *self._remedy_notes(), *self._whole_maps(), *self._differences()]
+        notes = [*self._used.values(), *self._remedies.notes(), *self._whole_maps(), *self._differences()]
         if not notes:
             return ""
         return (
@@ -64,35 +62,6 @@ class Notes:
     def _use(self, mark: str, meaning: str) -> str:
         self._used.setdefault(mark, f"{mark}{meaning}")
         return mark
-
-    def _remedies(self, dataset: str, cell: Cell) -> list[str]:
-        """The marks of the remedies that the runs of a cell ended with, in the order of the ladder."""
-        ends = {int(self.study.run(run)["rungs"][-1]["rung"]): run for run in cell.runs}
-        marks = []
-        for number, run in sorted(ends.items()):
-            if number == 0:
-                continue  # the first attempt
-            # the config may have renamed a mark since the run was trained; the plan tells
-            rung = dict(read_json(self.study.results / "plan" / f"{run}.json")["rungs"][number])
-            mark = rung.pop("mark")
-            meaning = self.study.index["remedies"].get(mark, "").rstrip(".") or _changes(rung)
-            titles = self._remedied.setdefault(mark, {}).setdefault(meaning, [])
-            if dataset not in titles:
-                titles.append(dataset)
-            marks.append(_superscript(mark))
-        return list(dict.fromkeys(marks))
-
-    def _remedy_notes(self) -> Iterator[str]:
-        """What each mark of a remedy means; where it means several things, on which data sets each."""
-        for mark, meanings in self._remedied.items():
-            texts = []
-            for meaning, datasets in meanings.items():
-                titles = enumerate_words([self.study.title(dataset) for dataset in datasets])
-                texts.append(meaning + (f" ({titles})" if len(meanings) > 1 else ""))
-            yield (
-                f"{_superscript(mark)}after a divergence, in at least one seed, trained anew from the start with other "
-                f"settings: {escape('; '.join(texts))}."
-            )
 
     def _same_functions(self) -> str:
         """Which models compute the same function, so that they are not ranked against each other."""
@@ -147,6 +116,47 @@ class Notes:
             if len(files) > 1:
                 notes.append(f"Runs differ in the file of {escape(checkpoint)}: {enumerate_words(files)}.")
         return notes
+
+
+class Remedies:
+    """Marks the cells whose shown values come from a rung of the ladder, then says what the marks mean."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        #: mark of a remedy -> what it did -> on which data sets
+        self._found: dict[str, dict[str, list[str]]] = {}
+
+    def marks(self, cell: Cell) -> str:
+        """The marks of the remedies behind a cell, in the order of the ladder.
+
+        A run in which every rung diverged shows the rung with the best checkpoint, which need not be the last.
+        """
+        rungs = {int(self.study.run(run)["best"]["rung"]): run for run in cell.runs}
+        marks = []
+        for number, run in sorted(rungs.items()):
+            if number == 0:
+                continue  # the first attempt
+            # the config may have renamed a mark since the run was trained; the plan tells
+            rung = dict(read_json(self.study.results / "plan" / f"{run}.json")["rungs"][number])
+            mark = rung.pop("mark")
+            meaning = self.study.index["remedies"].get(mark, "").rstrip(".") or _changes(rung)
+            titles = self._found.setdefault(mark, {}).setdefault(meaning, [])
+            if cell.dataset not in titles:
+                titles.append(cell.dataset)
+            marks.append(_superscript(mark))
+        return "".join(dict.fromkeys(marks))
+
+    def notes(self) -> Iterator[str]:
+        """What each mark means; where it means several things, on which data sets each."""
+        for mark, meanings in self._found.items():
+            texts = []
+            for meaning, datasets in meanings.items():
+                titles = enumerate_words([self.study.title(dataset) for dataset in datasets])
+                texts.append(meaning + (f" ({titles})" if len(meanings) > 1 else ""))
+            yield (
+                f"{_superscript(mark)}after a divergence, in at least one seed, trained anew from the start with other "
+                f"settings: {escape('; '.join(texts))}."
+            )
 
 
 def diverged_note(study: Study, runs: Iterable[str]) -> str:

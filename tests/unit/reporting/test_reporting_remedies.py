@@ -32,6 +32,7 @@ def climb(path: Path, dataset: str, rung: int, mark: str, changes: dict, *, trai
     attestation["mark"] = trained_as or mark
     attestation["rungs"] = [{"rung": number, "status": "diverged"} for number in range(rung)]
     attestation["rungs"].append({"rung": rung, "mark": attestation["mark"], "status": "finished"})
+    attestation["best"]["rung"] = rung
     file.write_text(json.dumps(attestation))
     rungs = [{"mark": ""}] * rung + [{"mark": mark, **changes}]
     (path.parent / f"{name}.json").write_text(json.dumps({"rungs": rungs}))
@@ -88,3 +89,17 @@ def test_a_remedy_that_did_not_help_keeps_the_dagger(tmp_path: Path) -> None:
     climb(path, KEYS[0], 1, "*", {"lr": 0.0001})
     assert marked(shown(path, "models"), KEYS[0], MODELS[1]).endswith("*")
     assert "\\textdagger" in marked(shown(path, "models"), KEYS[0], MODELS[1])
+
+
+@pytest.mark.parametrize(("best", "mark"), [(0, ""), (1, "*")])
+def test_where_every_rung_diverged_the_mark_is_that_of_the_shown_one(tmp_path: Path, best: int, mark: str) -> None:
+    path = make_study(tmp_path, diverged=[("breastmnist", MODELS[1])])
+    climb(path, KEYS[0], 3, "+", {"lr": 0.0001})
+    for file in path.parent.parent.glob(f"runs/{KEYS[0]}.{MODELS[1]}.*/run.json"):
+        attestation = json.loads(file.read_text())
+        plan = path.parent / f"{file.parent.name}.json"
+        if plan.is_file():
+            file.write_text(json.dumps(attestation | {"best": {**attestation["best"], "rung": best}}))
+            rungs = json.loads(plan.read_text())["rungs"]
+            plan.write_text(json.dumps({"rungs": [rungs[0], {"mark": "*", "lr": 0.0001}, *rungs[2:]]}))
+    assert marked(shown(path, "models"), KEYS[0], MODELS[1]).removeprefix(r"\textdagger") == mark
