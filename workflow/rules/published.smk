@@ -49,6 +49,7 @@ rule table_of_reported:
     conda:
         "../../envs/tokenmix.yaml"
     params:
+        remedies=remedies,
         code=PLAN["code"]["reported"],
     message:
         "Holding reported against reproduced values"

@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from fake_studies import MODELS, make_study
+from fake_studies import MODELS, PUBLISHED, make_study
 
+from tokenmix.reporting import reported
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.tables import write
 
@@ -23,10 +24,12 @@ def shown(path: Path, layout: str) -> str:
     return (study.paper / "tables/classification_4t.tex").read_text()
 
 
-def climb(path: Path, dataset: str, rung: int, mark: str, changes: dict, *, trained_as: str = "") -> None:
-    """One seed of the second model ends with a rung of the ladder, whose mark may have been another in training."""
+def climb(
+    path: Path, dataset: str, rung: int, mark: str, changes: dict, *, trained_as: str = "", model: str = MODELS[1]
+) -> None:
+    """One seed of a model ends with a rung of the ladder, whose mark may have been another in training."""
     content = json.loads(path.read_text())
-    name = next(run for run, entry in content["runs"].items() if run.startswith(f"{dataset}.{MODELS[1]}."))
+    name = next(run for run in content["runs"] if run.startswith(f"{dataset}.{model}."))
     file = path.parent.parent / "runs" / name / "run.json"
     attestation = json.loads(file.read_text())
     attestation["mark"] = trained_as or mark
@@ -103,3 +106,20 @@ def test_where_every_rung_diverged_the_mark_is_that_of_the_shown_one(tmp_path: P
             rungs = json.loads(plan.read_text())["rungs"]
             plan.write_text(json.dumps({"rungs": [rungs[0], {"mark": "*", "lr": 0.0001}, *rungs[2:]]}))
     assert marked(shown(path, "models"), KEYS[0], MODELS[1]).removeprefix(r"\textdagger") == mark
+
+
+def test_the_table_of_reported_values_has_the_marks_and_their_footnote(tmp_path: Path) -> None:
+    models = ("s12-tttt-conv3", "s12-tttt-local_attn5")
+    path = make_study(tmp_path, datasets=("pathmnist",), models=models, size=224, diverged=())
+    climb(path, "pathmnist-224", 1, "*", {"lr": 0.0001}, model=models[1])
+    study = Study.open(path)
+    reported.write(study, PUBLISHED, study.paper / "tables")
+    tex = (study.paper / "tables/reported.tex").read_text()
+    rows = [line for line in tex.splitlines() if r"\val{" in line and line.endswith(r" \\")]
+    assert {
+        model: {r"pathmnist\textsuperscript{*} " in row for row in rows if f"/{model}/" in row} for model in models
+    } == {
+        models[0]: {False},
+        models[1]: {True},
+    }
+    assert tex.count(r"\textsuperscript{*}after a divergence") == 1 and "lr 0.0001." in tex
