@@ -119,22 +119,29 @@ def _add_study(registry: Registry, study: Study) -> None:
     add("audit", audit[0] if audit else None, str, how, text=audited.words(audit))
     add("devices", devices, enumerate_words, "devices the runs report")
     add("torch", torch, enumerate_words, "versions of PyTorch the runs report")
+    how = "switches of the protocol that the study does not leave at the corrected value"
+    add("switched", list(study.index.get("switched", {})), enumerate_words, how, config="protocol")
     resamples = int(evaluation.get("bootstrap", 0))
     add("bootstrap", resamples, formats.count, "resamples of the test cases", config="evaluation.bootstrap")
     add("level", study.level, formats.percent, "level of the intervals", config="evaluation.level")
 
 
 def _add_settings(registry: Registry, study: Study) -> None:
-    """training/FIELD and model/FIELD: what the runs' specs say, `a to b` or a list where they differ."""
+    """training/FIELD and model/FIELD: what the specs of the runs in tables say, `a to b` or a list where they differ.
+
+    Runs that only show what a switch of the protocol is worth differ on purpose.
+    """
+    planned = study.index["runs"]
+    specs = [run["spec"] for name, run in study.runs.items() if study.tables.keys() & set(planned[name]["tables"])]
     for section, name in (("training", "training"), ("model_options", "model")):
         found: dict[str, list[Any]] = {}
-        for run in study.runs.values():
-            for field, value in run["spec"].get(section, {}).items():
+        for spec in specs:
+            for field, value in spec.get(section, {}).items():
                 if isinstance(value, str | int | float | bool) and value not in found.setdefault(field, []):
                     found[field].append(value)
         for field, values in found.items():
             line = study.line(f"{name}.{field}")
-            how = f"{section}.{field} of all runs' specs"
+            how = f"{section}.{field} of the specs of all runs in tables"
             raw = values if len(values) > 1 else values[0]
             at = key(name, field)
             value = Value(raw, _settings(values), f"value:{at}", how, "values", config=line, format="setting")

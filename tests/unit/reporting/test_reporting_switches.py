@@ -71,6 +71,26 @@ def test_the_table_shows_what_each_switch_is_worth(tmp_path: Path) -> None:
     assert [row["mean"] for row in rows if row["switch"] == "head dimension"] == [""]
 
 
+def test_settings_of_the_study_are_not_those_of_its_switches(tmp_path: Path) -> None:
+    study = compared(tmp_path)
+    index = json.loads(study.path.read_text())
+    switched = index["switches"]["runs"]["schedule lag"][0]
+    file = study.results / "runs" / switched / "run.json"
+    content = json.loads(file.read_text())
+    content["spec"]["model_options"]["norm"] = "by_arrangement"
+    file.write_text(json.dumps(content))
+    assert values.build(Study.open(study.path))["model/norm"].text == "channel or by arrangement"
+    index["runs"][switched]["tables"] = ["switches"]
+    assert values.build(edited(study.path, runs=index["runs"]))["model/norm"].text == "channel"
+
+
+def test_the_paper_names_the_switches_that_the_study_takes_back(tmp_path: Path) -> None:
+    path = make_study(tmp_path)
+    assert values.build(Study.open(path))["study/switched"].text == "none"
+    study = edited(path, switched={"schedule lag": True, "reused rows": "reused"})
+    assert values.build(study)["study/switched"].text == "schedule lag and reused rows"
+
+
 def test_without_the_section_the_switches_are_listed_only(tmp_path: Path) -> None:
     study = edited(make_study(tmp_path), protocol=[{**switch, "sentence": "Does."} for switch in SWITCHES])
     tables.write(study, "switches", tmp_path)
