@@ -1,12 +1,15 @@
 """Uplift by pretraining against the kernel, in the layout of scores against the kernel."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from tokenmix.reporting.figures_style import nothing
+from tokenmix.reporting.formats import setting
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.kernels import Panel, Point, draw
-from tokenmix.reporting.names import metric_name
-from tokenmix.reporting.uplift import uplifts
+from tokenmix.reporting.names import enumerate_words, metric_name, row_label
+from tokenmix.reporting.tex import escape
+from tokenmix.reporting.uplift import Uplift, uplifts
 
 #: the metric of the figure; values of the others are in the registry
 METRIC = "auc"
@@ -15,12 +18,13 @@ METRIC = "auc"
 def uplift(study: Study) -> tuple[Any, str]:
     """Uplift against the kernel for each table with pretrained models that were trained from scratch, too."""
     found = uplifts(study.cells, study.level)
-    rows = {}
+    rows, shown = {}, []
     for table in study.tables.values():
         panels = []
         for dataset in table.datasets:
             keys = [(dataset, *row, METRIC) for row in table.rows]
             here = [found[at] for at in keys if at in found]
+            shown += here
             points = tuple(
                 Point(each.pretrained.model, each.pretrained.init, each.percent, each.low, each.high) for each in here
             )
@@ -38,4 +42,16 @@ def uplift(study: Study) -> tuple[Any, str]:
     figure, hollow = draw(rows)
     for axis in figure.axes:
         axis.axhline(0, color="0.5", lw=0.7, zorder=1)
-    return figure, caption + (" Hollow markers: cold start." if hollow else "")
+    return figure, caption + (" Hollow markers: cold start." if hollow else "") + _unlike(study, shown)
+
+
+def _unlike(study: Study, shown: Iterable[Uplift]) -> str:
+    """A sentence on the options that published weights bring with them, such as heads of another width."""
+    found: dict[str, dict[str, None]] = {}
+    for each in shown:
+        ours, scratch = (study.run(cell.runs[0])["spec"]["model_options"] for cell in (each.pretrained, each.scratch))
+        for name in (name for name in ours if ours[name] != scratch.get(name)):
+            words = f"{name.replace('_', ' ')} {setting(ours[name])} against {setting(scratch.get(name))} from scratch"
+            found.setdefault(words, {})[row_label(each.pretrained.model, each.pretrained.init)] = None
+    parts = [f"{words} ({enumerate_words(list(labels))})" for words, labels in found.items()]
+    return f" Not the same network on both sides: {escape('; '.join(parts))}." if parts else ""

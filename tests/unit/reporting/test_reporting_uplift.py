@@ -105,6 +105,18 @@ def test_warm_and_cold_have_their_own_markers(study: Study) -> None:
     assert "Hollow markers: cold start" in caption
 
 
+def test_options_that_come_with_the_weights_are_told(study: Study) -> None:
+    assert "Not the same network" not in uplift(study)[1]
+    other = dict(study.run(next(iter(study.index["runs"]))))
+    other["spec"] = {**other["spec"], "model_options": {**other["spec"]["model_options"], "head_dim": 32}}
+    for at, found in study.cells.items():
+        if found.init == "warm":
+            study.cells[at] = replace(found, runs=("warm",))
+    study._runs["warm"] = other
+    told = "Not the same network on both sides: head dim 32 against 16 from scratch (local attention, warm)."
+    assert uplift(study)[1].endswith(told)
+
+
 def test_without_pretrained_models_the_figure_says_so(tmp_path: Path) -> None:
     figure, _ = uplift(open_study(tmp_path))
     shown = [text.get_text() for text in figure.axes[0].texts]
