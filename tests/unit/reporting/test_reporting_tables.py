@@ -89,6 +89,15 @@ def test_notes_tell_of_devices_and_libraries(tmp_path: Path) -> None:
     assert "numpy" not in tex
 
 
+def test_a_note_tells_where_a_kernel_covers_the_whole_map(tmp_path: Path) -> None:
+    study = open_study(tmp_path, models=("xs-tttt-conv7", "xs-tttt-conv3"), diverged=())
+    note = "A window covers the whole map at 28 pixels in stages 3 and 4 for k = 7."
+    assert note in results_tex(study, study.first_table)
+    for entry in study.index["runs"].values():
+        entry["global_stages"] = []
+    assert "whole map" not in results_tex(study, study.first_table)
+
+
 def test_many_data_sets_become_several_floats_of_one_table(tmp_path: Path) -> None:
     names = ("path", "derma", "pneumonia", "organs", "nodule", "woof")
     study = open_study(tmp_path, datasets=names, models=ALL_MODELS, diverged=())

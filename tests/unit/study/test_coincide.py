@@ -38,6 +38,13 @@ def test_in_volumes_local_attention_becomes_global_below_64_positions():
     assert coinciding(models, 64, ON, dimensions=3) == coinciding(models, 64, OFF, dimensions=3) == []
 
 
+@pytest.mark.parametrize("mixer", ["pooling", "conv", "sep_conv", "local_attn"])
+def test_kernels_larger_than_the_maps_of_a_volume_are_found(mixer):
+    # maps of 14, 7, 4 and 2 positions a side: a kernel of 7 reaches 3 positions
+    assert global_stages(f"xs-tttt-{mixer}7", 28, OFF, dimensions=3) == [3, 4]
+    assert global_stages(f"xs-tttt-{mixer}3", 28, OFF, dimensions=3) == [4]
+
+
 @pytest.mark.parametrize(
     "model, size, options, stages",
     [
