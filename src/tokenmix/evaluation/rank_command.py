@@ -45,23 +45,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write wins.csv (points by data set) and ranks.csv (over all data sets of the table)."""
+    """Write wins.csv (points by data set) and ranks.csv (over all data sets of the table).
+
+    Token mixers are ranked; the table's baselines are nobody's rivals, as in the published study.
+    """
     index = read_json(args.plan)
     if args.table not in index["tables"]:
         known = ", ".join(index["tables"])
         raise UserError(f"no table is called {args.table!r}; {args.plan}; choose one of: {known}")
     table = index["tables"][args.table]
     level = float(index["evaluation"]["level"])
+    models = [(model, init) for model, init in table["rows"] if model not in table.get("baselines", ())]
     by_metric: dict[str, list[_Column]] = {}
     for dataset in table["datasets"]:
         coinciding = index["datasets"][dataset].get("coinciding", [])
-        for metric, column in _columns(args.out, dataset, [(m, i) for m, i in table["rows"]], coinciding):
+        for metric, column in _columns(args.out, dataset, models, coinciding):
             by_metric.setdefault(metric, []).append(column)
     wins = [record for metric, columns in by_metric.items() for record in _wins(metric, columns)]
     ranks = [record for metric, columns in by_metric.items() for record in _ranks(metric, columns, level)]
     write_atomic(args.out / "wins.csv", records_text(WIN_COLUMNS, wins))
     write_atomic(args.out / "ranks.csv", records_text(RANK_COLUMNS, ranks))
-    print(f"{args.table}: {len(table['rows'])} models on {len(table['datasets'])} data sets")
+    print(f"{args.table}: {len(models)} models on {len(table['datasets'])} data sets")
 
 
 def _columns(
@@ -69,7 +73,7 @@ def _columns(
 ) -> Iterator[tuple[str, _Column]]:
     """Metric and column of one data set's files.
 
-    A model with a diverged run takes no part, nor one that computes the same function as a model before it:
+    Of `models`, one with a diverged run takes no part, nor one that computes the same function as a model before it:
     their difference is noise by construction.
     """
     twins = set()
@@ -82,7 +86,7 @@ def _columns(
         column = by_metric.setdefault(row["metric"], _Column(dataset, {}, {}))
         mean = _number(row["mean"], path)
         model = row["model"], row["init"]
-        if row["status"] != "diverged" and model not in twins and math.isfinite(mean):
+        if model in models and row["status"] != "diverged" and model not in twins and math.isfinite(mean):
             column.means[model] = mean
             column.wins[model] = 0
     path = folder / f"{dataset}.pairs.csv"

@@ -88,7 +88,8 @@ def ranks(study: Study) -> tuple[Any, str]:
         f"Average places over the data sets of a table by {escape(' or '.join(words))} (1: the best on each). "
         "A bar joins models that Nemenyi's test does not tell apart: their places lie within the critical difference "
         "(CD, level \\val{study/level}). In brackets the relative rank by significant wins, from 0.1 to 1, geometric "
-        "mean over data sets. Models with a diverged run, and those that compute what another row does, take no part."
+        "mean over data sets. Baselines, models with a diverged run, and those that compute what another row does, "
+        "take no part."
     )
 
 

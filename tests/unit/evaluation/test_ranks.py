@@ -86,6 +86,7 @@ class Table:
     """The metrics of one table on two data sets, as `tokenmix evaluate` writes them."""
 
     MODELS = ("best", "good", "twin", "poor", "broken")
+    BASELINE = "baseline"
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -93,7 +94,13 @@ class Table:
         self.folder = root / "metrics"
         dataset: dict[str, Any] = {"coinciding": [["good", "twin"]]}
         content = {
-            "tables": {"t": {"datasets": ["one-28", "two-28"], "rows": [[model, "scratch"] for model in self.MODELS]}},
+            "tables": {
+                "t": {
+                    "datasets": ["one-28", "two-28"],
+                    "rows": [[model, "scratch"] for model in (*self.MODELS, self.BASELINE)],
+                    "baselines": [self.BASELINE],
+                }
+            },
             "datasets": {"one-28": dataset, "two-28": {"coinciding": []}},
             "evaluation": {"level": 0.95},
         }
@@ -102,13 +109,14 @@ class Table:
         self.write("two-28", (0.95, 0.96, 0.91, 0.80, 0.70), set())
 
     def write(self, dataset: str, means: tuple[float, ...], diverged: set[str]) -> None:
-        """Models differ significantly where their means are 0.04 apart."""
+        """Models differ significantly where their means are 0.04 apart; the baseline beats them all."""
         cells, pairs = [], []
-        for place, (model, mean) in enumerate(zip(self.MODELS, means, strict=True)):
+        named = list(zip((*self.MODELS, self.BASELINE), (*means, 1.5), strict=True))
+        for place, (model, mean) in enumerate(named):
             status = "diverged" if model in diverged else "finished"
             cell = {"dataset": dataset, "model": model, "init": "scratch", "metric": "auc"}
             cells.append(dict.fromkeys(CELL_COLUMNS, 1) | cell | {"mean": mean, "status": status})
-            for other, rival in list(zip(self.MODELS, means, strict=True))[place + 1 :]:
+            for other, rival in named[place + 1 :]:
                 names = {"metric": "auc", "model_a": model, "model_b": other, "init_a": "scratch", "init_b": "scratch"}
                 tested = {"difference": mean - rival, "significant": int(abs(mean - rival) > 0.04)}
                 pairs.append(dict.fromkeys(PAIR_COLUMNS, 0.5) | names | tested)
@@ -131,7 +139,8 @@ def test_wins_ranks_and_places_of_a_table(tmp_path: Path) -> None:
     table = Table(tmp_path)
     table.rank()
     wins = {(row["dataset"], row["model"]): row for row in table.rows("wins.csv")}
-    # a model with a diverged run takes no part, nor one that computes what another does
+    # a model with a diverged run takes no part, nor one that computes what another does, nor a baseline
+    assert "baseline" not in {model for _, model in wins}
     assert [model for dataset, model in wins if dataset == "one-28"] == ["best", "good", "poor"]
     assert [int(wins["one-28", model]["wins"]) for model in ("best", "good", "poor")] == [2, 1, 0]
     assert [int(wins["two-28", model]["wins"]) for model in table.MODELS] == [2, 3, 2, 1, 0]
@@ -150,6 +159,15 @@ def test_wins_ranks_and_places_of_a_table(tmp_path: Path) -> None:
     expected = scipy.stats.friedmanchisquare([0.95, 0.95], [0.90, 0.96], [0.80, 0.80]).pvalue
     assert float(ranks["best"]["friedman_p"]) == pytest.approx(expected)
     assert float(ranks["best"]["critical_difference"]) == pytest.approx(critical_difference(3, 2, 0.95))
+
+
+def test_a_table_of_baselines_alone_has_no_ranks(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    index = json.loads(table.index.read_text())
+    index["tables"]["t"]["baselines"] = [*Table.MODELS, Table.BASELINE]
+    table.index.write_text(json.dumps(index))
+    table.rank()
+    assert table.rows("wins.csv") == table.rows("ranks.csv") == []
 
 
 def test_the_same_bytes_twice(tmp_path: Path) -> None:
