@@ -58,7 +58,8 @@ def outputs(plan: Plan, tables: list[str], figures: list[str], *, paper: bool) -
         settings = {f"tables.{table}": content["tables"][table], "remedies": content["remedies"]}
         yield Output(f"{folder}/paper/tables/{table}.tex", "table", "tables", settings)
     if compared:
-        yield Output(f"{folder}/paper/tables/reported.tex", "table_of_reported", "reported")
+        settings = {"remedies": content["remedies"]}
+        yield Output(f"{folder}/paper/tables/reported.tex", "table_of_reported", "reported", settings)
     if "datasets" in printed:
         yield Output(f"{folder}/paper/tables/datasets.tex", "table_of_datasets", "tables")
     if "switches" in printed:
@@ -69,7 +70,7 @@ def outputs(plan: Plan, tables: list[str], figures: list[str], *, paper: bool) -
     for figure in figures:
         yield Output(f"{folder}/paper/figures/{figure}.pdf", "figure", "figures")
     if paper:
-        yield Output(f"{folder}/paper/values.json", "values", "values")
+        yield Output(f"{folder}/paper/values.json", "values", "values", {"switched": content["switched"]})
         yield Output(f"{folder}/paper/claims.json", "claims", "claims")
         yield Output(f"{folder}/paper/runs.tex", "runs_appendix", "appendix")
         yield Output(f"{folder}/paper.pdf", "pdf", "paper")
