@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write wins.csv (points by data set) and ranks.csv (over all data sets of the table).
+    """Write wins.csv (points by data set) and ranks.csv (over the data sets of the table that count in rankings).
 
     Token mixers are ranked; the table's baselines are nobody's rivals, as in the published study.
     """
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
     level = float(index["evaluation"]["level"])
     models = [(model, init) for model, init in table["rows"] if model not in table.get("baselines", ())]
     by_metric: dict[str, list[_Column]] = {}
-    for dataset in table["datasets"]:
+    for dataset in table["ranked"]:
         coinciding = index["datasets"][dataset].get("coinciding", [])
         for metric, column in _columns(args.out, dataset, models, coinciding):
             by_metric.setdefault(metric, []).append(column)
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
     ranks = [record for metric, columns in by_metric.items() for record in _ranks(metric, columns, level)]
     write_atomic(args.out / "wins.csv", records_text(WIN_COLUMNS, wins))
     write_atomic(args.out / "ranks.csv", records_text(RANK_COLUMNS, ranks))
-    print(f"{args.table}: {len(models)} models on {len(table['datasets'])} data sets")
+    print(f"{args.table}: {len(models)} models on {len(table['ranked'])} data sets")
 
 
 def _columns(

@@ -96,6 +96,7 @@ class DatasetUse(Section):
         default=TrainingOverride(),
         description="training settings that differ from the study's",
     )
+    ranked: bool = Field(default=True, description="counts in the rankings of mixers over data sets")
 
 
 class Table(Section):

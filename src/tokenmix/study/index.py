@@ -122,13 +122,14 @@ def _remedies(config: Config) -> dict[str, str]:
 
 def _table_entry(config: Config, name: str) -> dict[str, Any]:
     table = config.tables[name]
-    datasets = [f"{dataset}-{config.datasets[dataset].size}" for dataset in config.datasets_of(name)]
+    datasets = {dataset: f"{dataset}-{config.datasets[dataset].size}" for dataset in config.datasets_of(name)}
     # how its runs train stands in their own plans
     shown = table.model_dump(exclude={"training", "seeds"})
     rows = config.rows_of(name)
     return {
         **shown,
-        "datasets": datasets,
+        "datasets": list(datasets.values()),
+        "ranked": [key for dataset, key in datasets.items() if config.datasets[dataset].ranked],
         "models": list(dict.fromkeys(model for model, _ in rows)),
         "rows": [list(row) for row in rows],
         "reused": [model for model, init in rows if (model, init) not in table.rows()],

@@ -97,6 +97,7 @@ class Table:
             "tables": {
                 "t": {
                     "datasets": ["one-28", "two-28"],
+                    "ranked": ["one-28", "two-28"],
                     "rows": [[model, "scratch"] for model in (*self.MODELS, self.BASELINE)],
                     "baselines": [self.BASELINE],
                 }
@@ -159,6 +160,17 @@ def test_wins_ranks_and_places_of_a_table(tmp_path: Path) -> None:
     expected = scipy.stats.friedmanchisquare([0.95, 0.95], [0.90, 0.96], [0.80, 0.80]).pvalue
     assert float(ranks["best"]["friedman_p"]) == pytest.approx(expected)
     assert float(ranks["best"]["critical_difference"]) == pytest.approx(critical_difference(3, 2, 0.95))
+
+
+def test_a_data_set_that_does_not_count_gives_no_points(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    index = json.loads(table.index.read_text())
+    index["tables"]["t"]["ranked"] = ["two-28"]
+    table.index.write_text(json.dumps(index))
+    table.rank()
+    assert {row["dataset"] for row in table.rows("wins.csv")} == {"two-28"}
+    ranks = {row["model"]: float(row["relative_rank"]) for row in table.rows("ranks.csv")}
+    assert ranks["best"] == pytest.approx(0.6625)
 
 
 def test_a_table_of_baselines_alone_has_no_ranks(tmp_path: Path) -> None:

@@ -160,7 +160,8 @@ def test_the_config_shows_every_setting_with_its_default() -> None:
     # of a remedy only what it changes is written
     remedies = written.value["training"]["divergence"].pop("ladder")
     assert [Rung(**remedy).model_dump() for remedy in remedies] == defaults["training"]["divergence"].pop("ladder")
-    for key in defaults.keys() - {"datasets", "tables"}:
+    assert written.value["switches"].keys() == defaults["switches"].keys()
+    for key in defaults.keys() - {"datasets", "tables", "switches"}:
         assert written.value[key] == defaults[key], key
 
 
