@@ -21,6 +21,7 @@ rule table_of_switches:
         "../../envs/tokenmix.yaml"
     params:
         shape=json.dumps([PLAN["switches"], PLAN["protocol"]]),
+        remedies=remedies,
         code=PLAN["code"]["tables"],
     message:
         "Writing the table of switches"

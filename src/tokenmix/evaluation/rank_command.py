@@ -56,8 +56,9 @@ def run(args: argparse.Namespace) -> None:
     table = index["tables"][args.table]
     level = float(index["evaluation"]["level"])
     models = [(model, init) for model, init in table["rows"] if model not in table.get("baselines", ())]
+    datasets = [dataset for dataset in table["datasets"] if dataset not in table.get("unranked", ())]
     by_metric: dict[str, list[_Column]] = {}
-    for dataset in table["ranked"]:
+    for dataset in datasets:
         coinciding = index["datasets"][dataset].get("coinciding", [])
         for metric, column in _columns(args.out, dataset, models, coinciding):
             by_metric.setdefault(metric, []).append(column)
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
     ranks = [record for metric, columns in by_metric.items() for record in _ranks(metric, columns, level)]
     write_atomic(args.out / "wins.csv", records_text(WIN_COLUMNS, wins))
     write_atomic(args.out / "ranks.csv", records_text(RANK_COLUMNS, ranks))
-    print(f"{args.table}: {len(models)} models on {len(table['ranked'])} data sets")
+    print(f"{args.table}: {len(models)} models on {len(datasets)} data sets")
 
 
 def _columns(

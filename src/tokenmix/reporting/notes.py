@@ -7,7 +7,7 @@ from tokenmix.files import read_json
 from tokenmix.reporting.formats import setting
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import enumerate_words, model_name
-from tokenmix.reporting.records import Cell, Row, Table
+from tokenmix.reporting.records import Row, Table
 from tokenmix.reporting.tex import escape
 
 DIVERGED = "\\textsuperscript{\\textdagger}"
@@ -46,7 +46,7 @@ class Notes:
             )
         if self.study.twin(dataset, row, self.table.rows):
             marks.append(self._use(SAME, self._same_functions()))
-        return "".join(marks) + (self._remedies.marks(cell) if cell else "")
+        return "".join(marks) + (self._remedies.marks(dataset, cell.runs) if cell else "")
 
     def tex(self) -> str:
         """The notes below the table, or nothing."""
@@ -126,12 +126,12 @@ class Remedies:
         #: mark of a remedy -> what it did -> on which data sets
         self._found: dict[str, dict[str, list[str]]] = {}
 
-    def marks(self, cell: Cell) -> str:
-        """The marks of the remedies behind a cell, in the order of the ladder.
+    def marks(self, dataset: str, runs: Iterable[str]) -> str:
+        """The marks of the remedies behind some runs on a data set, in the order of the ladder.
 
         A run in which every rung diverged shows the rung with the best checkpoint, which need not be the last.
         """
-        rungs = {int(self.study.run(run)["best"]["rung"]): run for run in cell.runs}
+        rungs = {int(self.study.run(run)["best"]["rung"]): run for run in runs}
         marks = []
         for number, run in sorted(rungs.items()):
             if number == 0:
@@ -141,8 +141,8 @@ class Remedies:
             mark = rung.pop("mark")
             meaning = self.study.index["remedies"].get(mark, "").rstrip(".") or _changes(rung)
             titles = self._found.setdefault(mark, {}).setdefault(meaning, [])
-            if cell.dataset not in titles:
-                titles.append(cell.dataset)
+            if dataset not in titles:
+                titles.append(dataset)
             marks.append(_superscript(mark))
         return "".join(dict.fromkeys(marks))
 

@@ -51,7 +51,7 @@ def _rows(study: Study, compared: Sequence[Comparison], remedies: Remedies) -> I
         label = name.label[:1].upper() + name.label[1:]
         start = "" if entry.init == "scratch" else f" ({INITS.get(entry.init, entry.init)})"
         marks = (DIVERGED if entry.diverged else "") + ("" if entry.alike else _OTHER)
-        marks += remedies.marks(study.cells[entry.dataset, entry.model, entry.init, entry.metric])
+        marks += remedies.marks(entry.dataset, study.cells[entry.dataset, entry.model, entry.init, entry.metric].runs)
         note = rf"\textsuperscript{{{letters[entry.note]}}}" if entry.note else ""
         at = key(entry.metric, entry.dataset, entry.model, entry.init)
         interval = f"[{score(entry.difference_low)}, {score(entry.difference_high)}]"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tokenmix.reporting import formats
 from tokenmix.reporting.inputs import Study, parsed
 from tokenmix.reporting.names import METRIC_HEADS, metric_name, model_name
-from tokenmix.reporting.notes import DIVERGED, diverged_note
+from tokenmix.reporting.notes import DIVERGED, Remedies, diverged_note
 from tokenmix.reporting.records import is_number
 from tokenmix.reporting.registry import Registry, Value
 from tokenmix.reporting.tex import breakable, escape, key
@@ -126,6 +126,7 @@ def _table_of_worths(study: Study, found: dict[tuple[str, str], Worth]) -> Itera
     yield f"\\begin{{tabular}}{{@{{}}l{'c' * len(METRICS)}@{{}}}}\\toprule"
     yield " & ".join(["Protocol", *(METRIC_HEADS[metric] for metric in METRICS)]) + r" \\ \midrule"
     *_, last = compared["runs"]
+    remedies = Remedies(study)
     for variant, runs in compared["runs"].items():
         twin = next(other for other, others in compared["runs"].items() if others == runs)
         label = "all of them" if variant == last else variant
@@ -133,16 +134,18 @@ def _table_of_worths(study: Study, found: dict[tuple[str, str], Worth]) -> Itera
             text = "no effect here" if twin == next(iter(compared["runs"])) else f"the same as {twin}"
             yield rf"{escape(label)} & \multicolumn{{{len(METRICS)}}}{{c}}{{\emph{{{escape(text)}}}}} \\[2pt]"
             continue
-        yield " & ".join([escape(label), *(_number(found[variant, metric]) for metric in METRICS)]) + r" \\[2pt]"
+        marks = remedies.marks(compared["dataset"], runs)
+        yield " & ".join([escape(label), *(_number(found[variant, metric], marks) for metric in METRICS)]) + r" \\[2pt]"
+    notes += remedies.notes()
     yield rf"\bottomrule\end{{tabular}}\par\smallskip\begin{{minipage}}{{\linewidth}}\scriptsize {' '.join(notes)}"
     yield r"\end{minipage}\end{table}"
 
 
-def _number(worth: Worth) -> str:
+def _number(worth: Worth, marks: str) -> str:
     def val(name: str) -> str:
         return f"\\val{{{key('switch', worth.variant, worth.metric, name)}}}"
 
-    text = val("mean") + (DIVERGED if worth.diverged else "")
+    text = val("mean") + (DIVERGED if worth.diverged else "") + marks
     if is_number(worth.numbers["std"]):
         text += rf"{{\scriptsize\,$\pm$\,{val('std')}}}"
     if not is_number(worth.numbers["difference"]):

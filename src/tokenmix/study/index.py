@@ -129,7 +129,7 @@ def _table_entry(config: Config, name: str) -> dict[str, Any]:
     return {
         **shown,
         "datasets": list(datasets.values()),
-        "ranked": [key for dataset, key in datasets.items() if config.datasets[dataset].ranked],
+        "unranked": [key for dataset, key in datasets.items() if not config.datasets[dataset].ranked],
         "models": list(dict.fromkeys(model for model, _ in rows)),
         "rows": [list(row) for row in rows],
         "reused": [model for model, init in rows if (model, init) not in table.rows()],

@@ -97,7 +97,6 @@ class Table:
             "tables": {
                 "t": {
                     "datasets": ["one-28", "two-28"],
-                    "ranked": ["one-28", "two-28"],
                     "rows": [[model, "scratch"] for model in (*self.MODELS, self.BASELINE)],
                     "baselines": [self.BASELINE],
                 }
@@ -165,7 +164,7 @@ def test_wins_ranks_and_places_of_a_table(tmp_path: Path) -> None:
 def test_a_data_set_that_does_not_count_gives_no_points(tmp_path: Path) -> None:
     table = Table(tmp_path)
     index = json.loads(table.index.read_text())
-    index["tables"]["t"]["ranked"] = ["two-28"]
+    index["tables"]["t"]["unranked"] = ["one-28"]
     table.index.write_text(json.dumps(index))
     table.rank()
     assert {row["dataset"] for row in table.rows("wins.csv")} == {"two-28"}

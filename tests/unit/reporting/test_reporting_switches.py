@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fake_studies import make_study
+from test_reporting_remedies import climb
 
 from tokenmix.reporting import appendix, tables, values
 from tokenmix.reporting.inputs import Study
@@ -69,6 +70,16 @@ def test_the_table_shows_what_each_switch_is_worth(tmp_path: Path) -> None:
     rows = list(csv.DictReader((tmp_path / "switches.csv").open(newline="")))
     assert [row["difference"] for row in rows if row["switch"] == "schedule lag"] == ["-0.05"] * 4
     assert [row["mean"] for row in rows if row["switch"] == "head dimension"] == [""]
+
+
+def test_a_variant_that_needed_a_remedy_carries_its_mark(tmp_path: Path) -> None:
+    study = compared(tmp_path)
+    climb(study.path, KEY, 1, "#", {"batch_size": 64}, model="xs-tttt-conv3")
+    tables.write(Study.open(study.path), "switches", tmp_path)
+    rows = (tmp_path / "switches.tex").read_text().splitlines()
+    marked = [row for row in rows if r"\val{" in row and r"\textsuperscript{\#}" in row]
+    assert len(marked) == 1 and marked[0].startswith("schedule lag") and marked[0].count(r"\#") == 3
+    assert any("after a divergence" in row and "batch size 64" in row for row in rows)
 
 
 def test_settings_of_the_study_are_not_those_of_its_switches(tmp_path: Path) -> None:

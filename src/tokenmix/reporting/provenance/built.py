@@ -66,7 +66,8 @@ def outputs(plan: Plan, tables: list[str], figures: list[str], *, paper: bool) -
         if content["switches"]:
             settings = {"switches": content["switches"], "evaluation": content["evaluation"]}
             yield Output(f"{folder}/metrics/switches.csv", "evaluate_switches", "switches", settings)
-        yield Output(f"{folder}/paper/tables/switches.tex", "table_of_switches", "tables")
+        settings = {"remedies": content["remedies"]}
+        yield Output(f"{folder}/paper/tables/switches.tex", "table_of_switches", "tables", settings)
     for figure in figures:
         yield Output(f"{folder}/paper/figures/{figure}.pdf", "figure", "figures")
     if paper:
