@@ -12,6 +12,7 @@ from typing import Any
 from tokenmix.errors import UserError
 from tokenmix.files import pretty_json
 from tokenmix.study.cost import Throughput, basis, estimate, has_gpu
+from tokenmix.study.grammar import parse_model
 from tokenmix.study.load import load_config
 from tokenmix.study.plan import Plan, resolve
 from tokenmix.study.stale import RunState, states
@@ -130,6 +131,15 @@ def _notes(plan: Plan) -> Iterator[str]:
     for key, groups in _coinciding(plan):
         for group in groups:
             yield f"note: on {key} these compute the same function: {', '.join(group)}"
+    covered: dict[str, dict[str, set[int]]] = {}
+    for run in plan.content["runs"].values():
+        if run["global_stages"]:
+            stages = " and ".join(map(str, run["global_stages"]))
+            kernels = covered.setdefault(f"{run['dataset']}-{run['size']}", {}).setdefault(stages, set())
+            kernels.add(parse_model(run["model"]).kernel or 0)
+    for key, by_stages in covered.items():
+        parts = (f"kernel {', '.join(map(str, sorted(by_stages[at])))} in stage {at}" for at in sorted(by_stages))
+        yield f"note: on {key} windows cover whole maps: {'; '.join(parts)}"
 
 
 def _cost_lines(costs: list[TableCost]) -> Iterator[str]:

@@ -74,8 +74,9 @@ def test_a_stale_run_says_which_modules_made_it_so(project, capsys):
 
 def test_models_of_the_same_function_are_labelled(project, capsys):
     cli.main(["plan"])
-    (note,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note:")]
-    assert note.endswith("the same function: s12-pptt-local_attn3, s12-pptt-local_attn5")
+    same, covered = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note:")]
+    assert same.endswith("the same function: s12-pptt-local_attn3, s12-pptt-local_attn5")
+    assert covered.endswith("phantom_tissue-28 windows cover whole maps: kernel 3, 5 in stage 3 and 4")
 
 
 def test_json_for_programs(project, capsys):
