@@ -12,6 +12,7 @@ from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import enumerate_words, metric_name
 from tokenmix.reporting.profile_values import add_profile
 from tokenmix.reporting.provenance import audited
+from tokenmix.reporting.provenance.integrity import refuse_changed_attestations
 from tokenmix.reporting.records import Cell
 from tokenmix.reporting.registry import Registry, Value
 from tokenmix.reporting.reported import add_reported
@@ -38,7 +39,11 @@ def build(study: Study) -> Registry:
 
 
 def write(study: Study, out: Path) -> Registry:
-    """Write values.json, values.tex, findings.tex, summary.tex and contents.tex to `out`."""
+    """Write values.json, values.tex, findings.tex, summary.tex and contents.tex to `out`.
+
+    Raises UserError where the attestation of a run was changed after its training.
+    """
+    refuse_changed_attestations(study)
     registry = build(study)
     write_atomic(out / "values.json", pretty_json(registry.as_json()))
     write_atomic(out / "values.tex", registry.as_tex(phantoms=study.phantoms))

@@ -14,6 +14,8 @@ from finished_study import finished_study
 from tokenmix.errors import UserError
 from tokenmix.reporting.archive import arxiv, results
 from tokenmix.reporting.archive.restore import restore
+from tokenmix.reporting.inputs import Study
+from tokenmix.reporting.provenance.integrity import refuse_changed_attestations
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +89,13 @@ def test_restored_runs_are_the_archived_ones_and_finished(made, fresh):
         )
     assert (fresh / "results/tiny/metrics/classification_4t/a.csv").is_file()
     assert not (fresh / "results/tiny/paper.pdf").exists()
+    restored = Study(study.path, {**study.index, "results": str(fresh / "results")})
+    refuse_changed_attestations(restored)
     assert restore(path, fresh) == ("tiny", [])
+    attestation = fresh / "results/runs" / run / "run.json"
+    attestation.write_text(attestation.read_text().replace('"finished"', '"diverged"'))
+    with pytest.raises(UserError, match=rf"{re.escape(str(attestation))} was changed after the run finished"):
+        refuse_changed_attestations(restored)
 
 
 @pytest.mark.parametrize(

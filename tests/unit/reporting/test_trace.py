@@ -150,6 +150,33 @@ def test_a_tampered_attestation_is_named_with_the_right_one(study, traced, old: 
     assert ("was changed" in message and "train it again" in message) == ("status" not in old)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"status": "finished"', '"status": "diverged"'),
+        ('"mark": ""', '"mark": "a"'),
+        ('"dirty": false', '"dirty": true'),
+        ('"device": "CPU', '"device": "TPU'),
+    ],
+)
+def test_no_values_come_from_a_tampered_attestation(study, capsys, old: str, new: str) -> None:
+    run, values = run_of(study), study.paper / "values.json"
+    path = Path(f"results/runs/{run}/run.json")
+    call, sound = ["report", "values", "--plan", str(study.path)], path.read_text()
+    values.unlink()
+    assert old in sound
+    path.write_text(sound.replace(old, new))
+    assert main(call) == 2 and not values.exists()
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and f"{path} was changed after the run finished" in error
+    assert f"the right one is results/store/{run}/run.json; publish it again: rm -r results/runs/{run} &&" in error
+    path.write_text(sound)
+    assert main(call) == 0 and values.exists()
+    # runs that were copied without their store have nothing to be held against
+    shutil.rmtree(f"results/store/{run}")
+    assert main(call) == 0
+
+
 def test_a_tampered_file_of_predictions_is_named_with_the_right_one(study, traced) -> None:
     run = run_of(study)
     path = Path(f"results/runs/{run}/predictions.npz")

@@ -19,11 +19,25 @@ from tokenmix.study.spec import identifying
 ATTESTATION = "run.json"
 #: the artefact that every score comes from
 PREDICTIONS = "predictions.npz"
+#: of changed attestations, how many one message shows
+_SHOWN = 10
 
 
 def remake(study: Study, run: str) -> str:
     """The command that publishes a run again from the store, or trains it where the store has lost it."""
     return f"snakemake {shlex.quote(f'{study.results}/runs/{run}/{ATTESTATION}')} --config study={study.name}"
+
+
+def refuse_changed_attestations(study: Study) -> None:
+    """Hold each attestation of the study against the checksum that its training noted in the store.
+
+    The paper prints what they say of status, marks, commits, dates and devices, of which the runs' names know nothing.
+    A run without a store, as after a copy of `runs` alone, passes. Raises UserError that names the changed files.
+    """
+    changed = [found for run in study.index["runs"] if (found := _changed(study, run, _receipt(study, run)))]
+    if changed:
+        more = [f"and {len(changed) - _SHOWN} more"] if len(changed) > _SHOWN else []
+        raise UserError("\n  ".join(["attestations are not those of the trainings:", *changed[:_SHOWN], *more]))
 
 
 def run_problems(study: Study, run: str) -> list[str]:
@@ -68,8 +82,16 @@ def _attestation_problems(
         yield f"{path} was changed: its spec, data and code do not make the hash in the name {run}; {again}"
     elif plan and (plan["data"]["hash"], plan["code"]["hash"]) != (hashes["data"], hashes["code"]):
         yield f"{path} and {study.results / 'plan' / run}.json name other data or code; {again}"
-    elif receipt.get(ATTESTATION) and sha256_file(path) != receipt[ATTESTATION]:
-        yield f"{path} was changed after the run finished; {again}"
+    elif changed := _changed(study, run, receipt):
+        yield changed
+
+
+def _changed(study: Study, run: str, receipt: Mapping[str, Any]) -> str:
+    """What to say of an attestation that is not the one of the receipt; empty where it is, or where there is none."""
+    path, wanted = study.results / "runs" / run / ATTESTATION, receipt.get(ATTESTATION)
+    if not wanted or not path.is_file() or sha256_file(path) == wanted:
+        return ""
+    return f"{path} was changed after the run finished; {_again(study, run, ATTESTATION, wanted)}"
 
 
 def _again(study: Study, run: str, name: str, checksum: str | None) -> str:
