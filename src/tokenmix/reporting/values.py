@@ -121,7 +121,7 @@ def _add_study(registry: Registry, study: Study) -> None:
     add("commit", git.get("commit") or "", formats.commit, how, text=formats.commit(git))
     audit = audited.outcome(study)
     how = "cells that an audit trained again from nothing, each with one seed, and found the same"
-    add("audit", audit[0] if audit else None, str, how, text=audited.words(audit))
+    add("audit", audit.reproduced if audit else None, str, how, text=audited.words(audit))
     add("devices", devices, enumerate_words, "devices the runs report")
     add("torch", torch, enumerate_words, "versions of PyTorch the runs report")
     how = "switches of the protocol that the study does not leave at the corrected value"

@@ -105,14 +105,28 @@ def test_equal_bytes_are_reproduced_and_reach_the_colophon(study, audit) -> None
     record = read_json("results/full/audit.json")
     assert record["reproduced"] == 2 and record["picked"] == trained() == pick(study, 2, 0)
     assert len({run.rpartition(".s")[0] for run in record["picked"]}) == 2
-    assert told(study) == "reproduced 2 of 2 cells"
+    assert told(study) == "reproduced 2 of 2 cells (seed 0)"
     assert "study/audit" in (Path(__file__).parents[3] / "paper/tokenmix.sty").read_text()
-    # called again, it has nothing to train
-    assert audit("2")[0] == 0 and len(trained()) == 2
+    assert "earlier" not in output
     # a run that is no longer the study's does not count
     record["picked"][0] = "of-an-earlier-plan"
     Path("results/full/audit.json").write_text(json.dumps(record))
-    assert told(study) == "reproduced 1 of 1 cells"
+    assert told(study) == "reproduced 1 of 1 cells (seed 0)"
+
+
+def test_a_second_call_says_which_cells_it_does_not_train_again(study, audit) -> None:
+    assert "seed 0: 1 cells to train" in audit("1")[2]
+    (first,) = trained()
+    status, output, message = audit("2")
+    (second,) = set(trained()) - {first}
+    assert status == 0 and trained() == [first, second]
+    assert f"{first}: every byte is equal (trained by an earlier audit)" in output
+    assert f"{second}: every byte is equal\n" in output
+    assert "seed 0: 1 cells to train" in message and "an earlier audit trained 1 of the 2 cells" in message
+    assert f"] {first}: kept from an earlier audit\n" in message and f"] {second}\n" in message
+    other = next(seed for seed in range(1, 99) if not set(pick(study, 1, seed)) & {first, second})
+    assert "(trained" not in audit("1", "--seed", str(other))[1] and len(trained()) == 3
+    assert told(study) == f"reproduced 1 of 1 cells (seed {other})"
 
 
 def test_another_byte_on_the_same_device_is_not_reproduced(study, audit) -> None:
@@ -121,7 +135,7 @@ def test_another_byte_on_the_same_device_is_not_reproduced(study, audit) -> None
     status, output, _ = audit("2", "--tolerance", "1")
     assert status == 1 and "reproduced 1 of 2 cells" in output
     assert f"{first}: differs in predictions.npz, by up to 0.0" in output
-    assert told(study) == "reproduced 1 of 2 cells"
+    assert told(study) == "reproduced 1 of 2 cells (seed 0)"
 
 
 def test_elsewhere_the_metrics_agree_within_the_tolerance(study, audit) -> None:
@@ -141,10 +155,10 @@ def test_an_interrupted_audit_goes_on(study, audit) -> None:
     shutil.move(f"ready/{second}", "aside")
     status, _, error = audit("2")
     assert status == 2 and f"training {second} again ended with exit code 75" in error
-    assert "results/full/audit/logs" in error and told(study) == "reproduced 1 of 2 cells"
+    assert "results/full/audit/logs" in error and told(study) == "reproduced 1 of 2 cells (seed 0)"
     shutil.move("aside", f"ready/{second}")
     assert audit("2")[0] == 0 and trained() == [first, second, second]
-    assert told(study) == "reproduced 2 of 2 cells"
+    assert told(study) == "reproduced 2 of 2 cells (seed 0)"
 
 
 def test_ctrl_c_ends_the_training_and_is_one_message(study, audit, monkeypatch) -> None:
@@ -163,7 +177,7 @@ def test_ctrl_c_ends_the_training_and_is_one_message(study, audit, monkeypatch) 
     assert status == 2 and f"error: the audit was interrupted in {first}; the same call goes on" in error
     assert left[0].returncode and told(study) == "not audited"
     Path("slow").unlink()
-    assert audit("1")[0] == 0 and told(study) == "reproduced 1 of 1 cells"
+    assert audit("1")[0] == 0 and told(study) == "reproduced 1 of 1 cells (seed 0)"
 
 
 def test_mistakes_are_one_message_and_train_nothing(study, audit) -> None:

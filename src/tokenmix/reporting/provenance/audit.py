@@ -83,7 +83,7 @@ def audit(study: Study, number: int, seed: int, tolerance: float, said: Callable
         raise UserError("published files are broken:\n" + "\n".join(f"  {problem}" for problem in problems))
     found: list[Audited] = []
     for place, run in enumerate(picked, 1):
-        said(f"[{place}/{number}] {run}")
+        said(f"[{place}/{number}] {run}" + (": kept from an earlier audit" if trained_before(study, run) else ""))
         train_again(study, run)
         found.append(compare(study, run, tolerance))
         _record(study, picked, found, seed, tolerance)
@@ -105,6 +105,11 @@ def _record(study: Study, picked: list[str], found: list[Audited], seed: int, to
 def audit_folder(study: Study) -> Path:
     """The results folder of an audit: nothing that the study trained is in it."""
     return study.folder / "audit"
+
+
+def trained_before(study: Study, run: str) -> bool:
+    """Whether an earlier audit trained a run to its end: it is compared again, not trained."""
+    return (audit_folder(study) / "runs" / run / "run.json").is_file()
 
 
 def train_again(study: Study, run: str) -> None:

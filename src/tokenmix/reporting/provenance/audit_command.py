@@ -7,14 +7,15 @@ from pathlib import Path
 
 from tokenmix.errors import UserError
 from tokenmix.reporting.inputs import Study
-from tokenmix.reporting.provenance.audit import TOLERANCE, audit, pick
+from tokenmix.reporting.provenance.audit import TOLERANCE, audit, audit_folder, pick, trained_before
 from tokenmix.reporting.provenance.audited import outcome, record_file, words
 from tokenmix.study.cost import estimate, has_gpu
 from tokenmix.study.newest import newest_index
 
 DETAILS = """
 A cell is a model on a data set; of each one that is picked, one seed is trained again below <results>/<study>/audit.
-What an interrupted call has finished is kept, and the same call goes on. Exit code 1 where a cell is not reproduced.
+What an earlier or an interrupted call has finished is kept: the same seed draws the same cells and trains none of them
+twice, another seed draws others. Exit code 1 where a cell is not reproduced.
 """
 
 
@@ -39,19 +40,27 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--tolerance is {args.tolerance}; give a number from 0 on")
     study = Study.open(newest_index(Path.cwd(), args.study))
     picked = pick(study, args.number, args.seed)
-    cost = estimate([study.index["runs"][run] for run in picked])
-    if study.index["execution"]["needs_gpu"] and not has_gpu():
+    kept = [run for run in picked if trained_before(study, run)]
+    cost = estimate([study.index["runs"][run] for run in picked if run not in kept])
+    if cost.runs and study.index["execution"]["needs_gpu"] and not has_gpu():
         raise UserError(
-            f"the study {study.name} is made for GPUs and this machine has none: {args.number} cells would take "
+            f"the study {study.name} is made for GPUs and this machine has none: {cost.runs} cells would take "
             f"roughly {cost.cpu_core_hours:,.0f} hours of a CPU core; audit where it was trained"
         )
     hours = cost.gpu_hours if study.index["execution"]["needs_gpu"] else cost.cpu_core_hours
-    print(f"{args.number} cells to train, roughly {hours:.2g} hours", file=sys.stderr)
+    print(f"seed {args.seed}: {cost.runs} cells to train, roughly {hours:.2g} hours", file=sys.stderr)
+    if kept:
+        print(
+            f"an earlier audit trained {len(kept)} of the {args.number} cells, which are only compared; "
+            f"another --seed draws others, and without {audit_folder(study)} all are trained anew",
+            file=sys.stderr,
+        )
     found = audit(study, args.number, args.seed, args.tolerance, lambda line: print(line, file=sys.stderr, flush=True))
     for audited in found:
         equal = "every byte is equal" if audited.rule == "bytes" else f"metrics agree within {args.tolerance:g}"
         differs = f"differs in {', '.join(audited.differs)}, by up to {audited.largest_difference:.3g} in a metric"
-        print(f"{audited.run}: {equal if audited.reproduced else differs}")
-    print(f"{words(outcome(study))} (seed {args.seed}); {record_file(study)}")
+        when = " (trained by an earlier audit)" if audited.run in kept else ""
+        print(f"{audited.run}: {equal if audited.reproduced else differs}{when}")
+    print(f"{words(outcome(study))}; {record_file(study)}")
     print(f"into the PDF: snakemake paper --config study={study.name}")
     return 0 if all(audited.reproduced for audited in found) else 1

@@ -1,5 +1,6 @@
 """The record of a study's last audit, and how the paper tells of it."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,26 @@ def record_file(study: Study) -> Path:
     return study.folder / "audit.json"
 
 
-def outcome(study: Study) -> tuple[int, int] | None:
-    """(cells reproduced, cells picked) of the last audit, of which only runs count that are still the study's."""
+@dataclass(frozen=True)
+class Outcome:
+    """How many of the picked cells the last audit reproduced, and the seed that picked them."""
+
+    reproduced: int
+    picked: int
+    seed: int
+
+
+def outcome(study: Study) -> Outcome | None:
+    """The last audit, of which only runs count that are still the study's; None where there was none."""
     path = record_file(study)
     record: dict[str, Any] = read_json(path) if path.is_file() else {}
     picked = [run for run in record.get("picked", ()) if run in study.index["runs"]]
     if not picked:
         return None
-    return sum(entry["reproduced"] for entry in record["runs"] if entry["run"] in picked), len(picked)
+    reproduced = sum(entry["reproduced"] for entry in record["runs"] if entry["run"] in picked)
+    return Outcome(reproduced, len(picked), record["seed"])
 
 
-def words(found: tuple[int, int] | None) -> str:
-    """`reproduced 3 of 3 cells`, for the colophon."""
-    return f"reproduced {found[0]} of {found[1]} cells" if found else "not audited"
+def words(found: Outcome | None) -> str:
+    """`reproduced 3 of 3 cells (seed 0)`, for the colophon."""
+    return f"reproduced {found.reproduced} of {found.picked} cells (seed {found.seed})" if found else "not audited"
