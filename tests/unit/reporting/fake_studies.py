@@ -101,6 +101,8 @@ def make_study(
             "seeds": "config.yaml:7",
         },
     }
+    for table in index["tables"].values():
+        table.setdefault("ranked", table.get("datasets") or list(keys.values()))
     for name, key in keys.items():
         _card(root / "data" / key, name, (titles or {}).get(name, name), phantoms)
         cells = {}
