@@ -206,7 +206,7 @@ def _switches(study: Study) -> Iterator[str]:
     )
     rows = [
         f"\\tmxanchor{{{anchor(variant)}}}{escape(variant)} & "
-        + ", ".join(f"\\tmxname{{{escape(run.rpartition('.')[2])}}}" for run in runs)
+        + ", ".join(f"\\tmxpage{{run={key(run)}}}{{\\tmxname{{{escape(run.rpartition('.')[2])}}}}}" for run in runs)
         + r" \\"
         for variant, runs in compared["runs"].items()
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from fake_studies import MODELS, make_study
-from pdf import pdf_text
+from pdf import pdf_links, pdf_text
 
 from tokenmix.cli import main
 
@@ -62,6 +62,10 @@ def test_the_pdf_shows_what_became_of_each_claim(tmp_path: Path, capsys: pytest.
     assert re.search(
         r"pooling 3×3 − identity \(Ultra_sound & 50% \{more\} 0\.\d{3}\) 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]", text
     )
+
+    # each claim leads to its place in the page of results
+    pages = {link for link in pdf_links(tmp_path / "results/fake/paper.pdf") if "claim=" in link}
+    assert pages == {f"report.html#claim={key}" for key in ("right", "wrong", "open", "given", "vague")}
 
     # the evidence leads back (a link without its target would have stopped the build)
     folder = tmp_path / "results/fake/paper"

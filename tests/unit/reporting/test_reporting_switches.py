@@ -12,6 +12,7 @@ from tokenmix.reporting import appendix, tables, values
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.notes import Notes
 from tokenmix.reporting.registry import Registry
+from tokenmix.reporting.tex import key
 
 KEY, MODEL = "breastmnist-28", "xs-tttt-local_attn3"
 SWITCHES = [
@@ -66,7 +67,8 @@ def test_the_table_shows_what_each_switch_is_worth(tmp_path: Path) -> None:
     assert set(value.runs) == set(study.index["switches"]["runs"]["schedule lag"])
     # the printed number leads to the line that names its runs
     lines = appendix.runs_tex(study, registry)
-    assert rf"\tmxanchor{{{value.line}}}" in lines
+    (line,) = [line for line in lines.splitlines() if rf"\tmxanchor{{{value.line}}}" in line]
+    assert [rf"\tmxpage{{run={key(run)}}}" in line for run in value.runs] == [True] * 3
     rows = list(csv.DictReader((tmp_path / "switches.csv").open(newline="")))
     assert [row["difference"] for row in rows if row["switch"] == "schedule lag"] == ["-0.05"] * 4
     assert [row["mean"] for row in rows if row["switch"] == "head dimension"] == [""]

@@ -50,7 +50,8 @@ def evidence_tex(study: Study, verdicts: Mapping[str, Verdict]) -> str:
 
 def _block(study: Study, name: str, verdict: Verdict) -> Iterator[str]:
     yield _wide(
-        f"\\tmxanchor{{claim:{name}}}\\tmxmark{{{verdict.state}}} \\tmxname{{{breakable(name)}}}, "
+        f"\\tmxanchor{{claim:{name}}}\\tmxmark{{{verdict.state}}} "
+        f"\\tmxpage{{claim={name}}}{{\\tmxname{{{breakable(name)}}}}}, "
         f"\\tmxclaimed{{{name}}}: \\emph{{{verdict.state}}}"
         + (f" ({escape(verdict.reason)})" if verdict.reason else "")
         + (f". {escape(verdict.claim.sentence)}." if verdict.claim.sentence else "")
