@@ -97,9 +97,13 @@ class Registry:
 
 
 def nearest(key: str, keys: Iterable[str], number: int = 3) -> list[str]:
-    """The keys most like a wrong one, best first."""
+    """The keys most like a wrong one, best first: those that begin with it, the shortest first, then the most alike."""
     keys = list(keys)
+    begun = sorted((k for k in keys if k.startswith(key)), key=len)
+    if len(begun) >= number:
+        return begun[:number]
     # keys are many and long; those that share a part with the wrong one are the only likely ones
     parts = set(key.split("/"))
     likely = [k for k in keys if parts & set(k.split("/"))] or keys
-    return difflib.get_close_matches(key, likely, n=number, cutoff=0.4)
+    alike = difflib.get_close_matches(key, likely, n=number, cutoff=0.4)
+    return list(dict.fromkeys([*begun, *alike]))[:number]

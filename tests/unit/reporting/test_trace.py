@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 import traced_study
+from fake_studies import open_study
 
 from tokenmix.cli import main
+from tokenmix.errors import UserError
 from tokenmix.files import read_json, sha256_file
+from tokenmix.reporting import values
 from tokenmix.reporting.inputs import Study
+from tokenmix.reporting.provenance.lookup import wanted_key
 from tokenmix.reporting.provenance.trace import trace
 from tokenmix.reporting.registry import Registry
 from tokenmix.study.load import load_config
@@ -82,6 +86,29 @@ def test_a_cell_of_a_table_is_found_by_short_names(traced, words: str) -> None:
     assert traced(*words.split())[0]["key"] == KEY
 
 
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ("table_datasets phantom_tissue test", "data/phantom_tissue-28/test"),
+        ("profile local_attn5 phantom_tissue macs", "macs/xs-tttt-local_attn5/phantom_tissue-28"),
+        ("table_reported inside", "reported/inside"),
+    ],
+)
+def test_what_no_table_of_the_config_shows_is_found(traced, words: str, key: str) -> None:
+    assert traced(*words.split())[0]["key"] == key
+
+
+def test_the_table_of_reported_values_leads_to_the_cells_beside_them(tmp_path: Path) -> None:
+    study = open_study(tmp_path, datasets=("imagewoof",), size=224, models=("s12-tttt-pooling3", "s12-tttt-pooling5"))
+    registry = values.build(study)
+    found = wanted_key(study, registry, ["table_reported", "pooling5", "imagewoof", "auc"])
+    assert found == "auc/imagewoof-224/s12-tttt-pooling5/scratch" and found in registry
+    with pytest.raises(UserError, match="fits 2 cells; choose one of\n  tokenmix trace reported s12-tttt-pooling3 im"):
+        wanted_key(study, registry, ["table_reported", "pooling", "imagewoof", "auc"])
+    with pytest.raises(UserError, match="fits 6 values; choose one of\n  tokenmix trace reported/compared"):
+        wanted_key(study, registry, ["table_reported"])
+
+
 def test_an_ambiguous_cell_lists_the_candidates(traced, study) -> None:
     _, message = traced("small", "local_attn", "phantom_tissue", "auc", broken=True)
     candidates = [line.split()[2:] for line in message.splitlines()[1:]]
@@ -95,6 +122,9 @@ def test_an_ambiguous_cell_lists_the_candidates(traced, study) -> None:
     ("words", "message"),
     [
         ("auc/phantom_tisue-28/xs-tttt-local_attn5/scratch", f"the nearest are {KEY}"),
+        ("auc/phantom_t", "the nearest are auc/phantom_tissue-28/xs-tttt-pooling3/scratch, auc/phantom_tissue-28/xs-t"),
+        ("table_switches", "table_switches fits 0 values; this study has none"),
+        ("profile local_attn5 phantom_tissue", "\n  tokenmix trace params/xs-tttt-local_attn5/phantom_tissue-28\n"),
         ("small local_atn5 phantom_tissue auc", "no model here is called local_atn5; the nearest are xs-tttt-local"),
         ("small local_attn5 phantom auc", "no data set here is called phantom; the nearest are phantom_"),
         ("small local_attn5 phantom_tissue au", "no metric here is called au; the nearest are auc"),
@@ -160,18 +190,18 @@ def test_a_tampered_attestation_is_named_with_the_right_one(study, traced, old: 
     ],
 )
 def test_no_values_come_from_a_tampered_attestation(study, capsys, old: str, new: str) -> None:
-    run, values = run_of(study), study.paper / "values.json"
+    run, registry = run_of(study), study.paper / "values.json"
     path = Path(f"results/runs/{run}/run.json")
     call, sound = ["report", "values", "--plan", str(study.path)], path.read_text()
-    values.unlink()
+    registry.unlink()
     assert old in sound
     path.write_text(sound.replace(old, new))
-    assert main(call) == 2 and not values.exists()
+    assert main(call) == 2 and not registry.exists()
     error = capsys.readouterr().err
     assert error.startswith("error: ") and f"{path} was changed after the run finished" in error
     assert f"the right one is results/store/{run}/run.json; publish it again: rm -r results/runs/{run} &&" in error
     path.write_text(sound)
-    assert main(call) == 0 and values.exists()
+    assert main(call) == 0 and registry.exists()
     # runs that were copied without their store have nothing to be held against
     shutil.rmtree(f"results/store/{run}")
     assert main(call) == 0

@@ -1,7 +1,7 @@
 """From a value back to all that made it: metric file, predictions, runs, specs, data, code, logs, hosts."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -10,17 +10,14 @@ from typing import Any
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
 from tokenmix.reporting.inputs import Study, measurements, parsed, read_rows
-from tokenmix.reporting.names import model_name
 from tokenmix.reporting.provenance.integrity import ATTESTATION, PREDICTIONS, run_problems
 from tokenmix.reporting.records import Cell, cell_of_row
-from tokenmix.reporting.registry import Registry, Value, nearest
+from tokenmix.reporting.registry import Registry, Value
 from tokenmix.reporting.tex import key
 from tokenmix.study.code import DIGITS
 
 #: where the files of a value lie that are named below the study's own folder
 _OWN = ("metrics", "profile", "paper")
-#: candidates of an ambiguous cell that one message shows
-_SHOWN = 12
 _LOGS = Path("logs")
 
 
@@ -92,41 +89,6 @@ def trace(study: Study, registry: Registry, name: str) -> Trace:
         tuple(problems),
         tuple(run for run in runs if run not in study.index["runs"]),
     )
-
-
-def cell_key(study: Study, words: Sequence[str]) -> str:
-    """The key of the value in one cell: TABLE MODEL DATASET METRIC [INIT], each word exact or in a short form.
-
-    Short forms: `local_attn5` for any scale and arrangement, `local_attn` for any kernel, `breastmnist` for any
-    size. Raises UserError where no cell fits or several do, which it lists.
-    """
-    ((table,),) = _fitting([words[0].removeprefix("table_")], [(name,) for name in study.tables], ("table",))
-    cells = study.cells_of(study.tables[table])
-    order = [(model, dataset, metric, init) for dataset, model, init, metric in cells]
-    found = _fitting(words[1:], order, ("model", "data set", "metric", "initialisation"))
-    if len(found) > 1:
-        listed = [f"\n  tokenmix trace {table} {' '.join(cell)}" for cell in found[:_SHOWN]]
-        more = f"\n  and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        raise UserError(f"{' '.join(words)} fits {len(found)} cells; choose one of" + "".join(listed) + more)
-    model, dataset, metric, init = found[0]
-    return key(metric, dataset, model, init)
-
-
-def _fitting(words: Sequence[str], known: Sequence[tuple[str, ...]], kinds: Sequence[str]) -> Sequence[tuple[str, ...]]:
-    """Of the known names those whose parts the words name, one word a part; exact ones win over short forms."""
-    for place, word in enumerate(words):
-        exact = [names for names in known if names[place] == word]
-        fitting = exact or [names for names in known if _is_short(word, names[place])]
-        if not fitting:
-            there = list(dict.fromkeys(names[place] for names in known))
-            near = nearest(word, there) or there[:_SHOWN]
-            raise UserError(f"no {kinds[place]} here is called {word}; the nearest are {', '.join(near)}")
-        known = fitting
-    return known
-
-
-def _is_short(word: str, name: str) -> bool:
-    return name.startswith(f"{word}-") or name.endswith(f"-{word}") or word == model_name(name).mixer
 
 
 def run_trace(study: Study, run: str) -> RunTrace:

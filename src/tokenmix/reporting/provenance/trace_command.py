@@ -9,7 +9,8 @@ from tokenmix.errors import UserError
 from tokenmix.files import pretty_json
 from tokenmix.reporting.formats import short_hash
 from tokenmix.reporting.inputs import Study
-from tokenmix.reporting.provenance.trace import RunTrace, Trace, benchmark_of, cell_key, trace
+from tokenmix.reporting.provenance.lookup import wanted_key
+from tokenmix.reporting.provenance.trace import RunTrace, Trace, benchmark_of, trace
 from tokenmix.reporting.registry import Registry
 from tokenmix.study.newest import newest_index
 
@@ -36,11 +37,8 @@ def run(args: argparse.Namespace) -> None:
     if len(args.name) > 5:
         raise UserError(f"{len(args.name)} words were given; give KEY, or TABLE MODEL DATASET METRIC [INIT]")
     study = Study.open(newest_index(Path.cwd(), args.study))
-    name = args.name[0]
     registry = Registry.read(study.paper / "values.json")
-    if len(args.name) > 1 or name.removeprefix("table_") in study.tables:
-        name = cell_key(study, args.name)
-    found = trace(study, registry, name)
+    found = trace(study, registry, wanted_key(study, registry, args.name))
     if args.json:
         print(pretty_json(found.as_dict()), end="")
     elif sys.stdout.isatty():
