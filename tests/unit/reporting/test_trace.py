@@ -69,6 +69,7 @@ def test_each_link_of_the_chain_is_the_file_that_it_names(study, traced) -> None
         assert read_json(Path(run["code_folder"]) / "modules.json")["hash"] == run["code"]
         assert Path(run["log"]).read_text() == "trained\n" and run["commit"] == attested["git"]["commit"]
         assert run["host"] == attested["execution"]["host"] and Path(run["benchmark"]).is_file()
+        assert run["command"] == f"snakemake results/runs/{run['run']}/run.json --config study=full"
     assert found["command"] == (
         f"snakemake results/full/paper/values.json --forcerun {found['files'][0]} --config study=full"
     )
@@ -271,6 +272,7 @@ def test_a_value_outlives_its_plan_until_it_is_computed_anew(study, traced, caps
     freeze(load_config(Path.cwd()), Path.cwd())
     found, _ = traced(KEY)
     assert [run["seed"] for run in found["runs"]] == [0, 1] and len(found["outdated"]) == 2 and not found["problems"]
+    assert [run["command"] for run in found["runs"]] == ["", ""]
     assert main(["trace", KEY]) == 0
     assert "the newest plan has other runs in place of 2 of 2 runs; `tokenmix why pdf` says" in capsys.readouterr().out
 
@@ -304,5 +306,12 @@ def test_a_person_gets_the_same_chain(study, capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
     assert main(["trace", KEY]) == 0
     shown = capsys.readouterr().out
-    for text in (KEY, run_of(study), "predictions.npz (sha256 ", "12.5 s, 300.0 MB", "snakemake results/full/paper"):
+    for text in (
+        KEY,
+        run_of(study),
+        "predictions.npz (sha256 ",
+        "12.5 s, 300.0 MB",
+        "snakemake results/full/paper",
+        f"snakemake results/runs/{run_of(study)}/run.json --config study=full",
+    ):
         assert text in plain and text in shown

@@ -9,7 +9,6 @@ from tokenmix.files import read_json
 from tokenmix.reporting.formats import short_hash
 from tokenmix.reporting.inputs import Study, parsed
 from tokenmix.reporting.names import INITS, metric_name, row_text
-from tokenmix.reporting.provenance.integrity import remake
 from tokenmix.reporting.provenance.trace import benchmark_of, command, place, run_trace
 from tokenmix.reporting.records import Cell
 from tokenmix.reporting.registry import Registry
@@ -136,7 +135,6 @@ def _runs(study: Study) -> dict[str, Any]:
                 "commit": short_hash(traced.commit) + (" (edited)" if traced.edited else ""),
                 "memory": measured.get("max_rss_mb"),
                 "scores": scores.get(run, {}),
-                "command": remake(study, run),
             }
         )
     fields = list(rows[0]) if rows else []

@@ -10,7 +10,7 @@ from typing import Any
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
 from tokenmix.reporting.inputs import Study, measurements, parsed, read_rows
-from tokenmix.reporting.provenance.integrity import ATTESTATION, PREDICTIONS, run_problems
+from tokenmix.reporting.provenance.integrity import ATTESTATION, PREDICTIONS, remake, run_problems
 from tokenmix.reporting.records import Cell, cell_of_row
 from tokenmix.reporting.registry import Registry, Value
 from tokenmix.reporting.tex import key
@@ -24,7 +24,8 @@ _LOGS = Path("logs")
 @dataclass(frozen=True)
 class RunTrace:
     """One training behind a value. Files are paths; `data_source` holds the checksums of the archive it came from,
-    `weights` the published weights that it started from, if it did."""
+    `weights` the published weights that it started from, if it did; `command` makes it again where it is gone, and is
+    empty for a run that the newest plan has no longer."""
 
     run: str
     seed: int | None
@@ -48,6 +49,7 @@ class RunTrace:
     host: str
     device: str
     ended: str
+    command: str
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def run_trace(study: Study, run: str) -> RunTrace:
         host=str(execution.get("host") or ""),
         device=str(execution.get("device") or ""),
         ended=str(execution.get("ended") or ""),
+        command=remake(study, run) if entry else "",
     )
 
 

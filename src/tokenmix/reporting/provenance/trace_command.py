@@ -86,6 +86,8 @@ def _run_lines(run: RunTrace) -> Iterator[Line]:
     yield 2, "log", run.log or "none"
     yield 2, "benchmark", f"{run.benchmark}{facts}" if run.benchmark else "none"
     yield 2, "host", f"{run.host}, {run.device}" + (f", {run.seconds:.0f} s" if run.seconds is not None else "")
+    if run.command:
+        yield 2, "again", run.command
 
 
 def _print_rich(found: Trace) -> None:
