@@ -10,6 +10,7 @@ import pytest
 import traced_study
 
 from tokenmix.cli import main
+from tokenmix.files import sha256_file
 from tokenmix.reporting.inputs import Study
 from tokenmix.study import cost
 
@@ -50,11 +51,12 @@ def edit(old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new))
 
 
-def note(file: str, *params: object) -> None:
+def note(file: str, *params: object, inputs: tuple[str, ...] = ()) -> None:
     """What Snakemake notes of an output that it made."""
     path = Path(".snakemake/metadata", base64.urlsafe_b64encode(file.encode()).decode())
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"params": [repr(param) for param in params]}))
+    checksums = {name: f"sha256:{sha256_file(name)}" for name in inputs}
+    path.write_text(json.dumps({"params": [repr(param) for param in params], "input_checksums": checksums}))
     Path(file).parent.mkdir(parents=True, exist_ok=True)
     Path(file).touch()
 
@@ -129,6 +131,51 @@ def test_settings_and_code_of_a_table_are_held_against_what_made_it(study, why) 
     note("results/full/paper/tables/small.tex", "0" * 64, *shown)
     (reason,) = why("small")["reasons"]
     assert reason["text"] == "tokenmix.reporting.tables (changed) (rule table)"
+
+
+def test_an_edit_of_the_manuscript_or_of_a_claim_is_named(study, why) -> None:
+    sources = ("paper/claims.yaml", "paper/main.tex", "paper/sections/old.tex")
+    for name in sources:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("as it was")
+    pdf, claims, values = (f"results/full/{name}" for name in ("paper.pdf", "paper/claims.json", "paper/values.json"))
+    note(pdf, study.index["code"]["paper"], inputs=(*sources[1:], values))
+    note(claims, study.index["code"]["claims"], inputs=(sources[0], values))
+
+    def edited(target: str) -> set[tuple[str, str]]:
+        return {(reason["text"], file) for reason in why(target)["reasons"] for file in reason["stale"]
+                if reason["text"].startswith(("paper/", "results/"))}  # fmt: skip
+
+    assert edited("pdf") == set()
+    Path("paper/claims.yaml").write_text("as it is")
+    Path("paper/main.tex").write_text("as it is")
+    Path("paper/sections/old.tex").unlink()
+    Path(values).write_text("{}")  # what a rule makes is named by the causes of its own
+    claim = ("paper/claims.yaml (changed) (rule claims)", claims)
+    text = {("paper/main.tex (changed) (rule pdf)", pdf), ("paper/sections/old.tex (no longer used) (rule pdf)", pdf)}
+    assert edited("pdf") == edited("archive") == {claim} | text
+    assert edited("claims") == {claim} and edited("tables") == edited("values") == set()
+
+
+@pytest.mark.parametrize(
+    ("target", "files"),
+    [
+        ("tables", {"paper/tables/small.tex", "paper/tables/datasets.tex"}),
+        ("figures", {"paper/figures/ranks.pdf", "metrics/small/ranks.csv"}),
+        ("values", {"paper/values.json", "metrics/small/phantom_tissue-28.csv", "profile/models.csv"}),
+        ("claims", {"paper/values.json", "paper/claims.json"}),
+        ("report", {"report.html"}),
+        ("arxiv", {"paper.pdf", "arxiv.tar.gz"}),
+        ("crate", {"paper.pdf", "report.html", "archive.zip"}),
+        ("archive", {"paper.pdf", "report.html", "archive.zip", "arxiv.tar.gz"}),
+    ],
+)
+def test_parts_of_the_paper_and_archives_are_targets(study, why, target: str, files: set[str]) -> None:
+    found = why(target)
+    told = {file for reason in found["reasons"] for file in reason["stale"]} | set(found["unknown"])
+    assert {f"results/full/{file}" for file in files} <= told and found["runs"] == 12
+    assert ("results/full/paper.pdf" in told) == ("paper.pdf" in files)
+    assert ("results/full/archive.zip" in told) == ("archive.zip" in files)
 
 
 def test_the_pdf_rests_on_everything_and_a_profile_on_no_run(study, why, capsys) -> None:

@@ -1,7 +1,9 @@
-"""What Snakemake noted when it made a file, held against what it would make now: settings and code of the file's rule.
+"""What Snakemake noted when it made a file, held against what it would make now: settings and code of the file's rule,
+and what people write for it: the manuscript, its claims, published values.
 
 Snakemake keeps one JSON file per output below `.snakemake/metadata`, named by the output in base64; its `params` are
-Python literals. Where the note is gone, nothing is known but whether the file is there.
+Python literals, and it knows the checksums of inputs that are not large. Where the note is gone, nothing is known but
+whether the file is there.
 """
 
 import ast
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenmix.errors import UserError
-from tokenmix.files import read_json
+from tokenmix.files import read_json, sha256_file
 from tokenmix.study.code import CodeIdentity
 from tokenmix.study.plan import Plan, stage_file
 from tokenmix.study.stale import Difference, changes
@@ -22,6 +24,8 @@ from tokenmix.study.stale import Difference, changes
 METADATA = Path(".snakemake", "metadata")
 #: tables of the paper that the config does not list
 OTHER_TABLES = ("datasets", "reported", "switches")
+#: where people write
+SOURCES = "paper/"
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -82,12 +86,20 @@ def page(plan: Plan) -> Output:
     return Output(f"{plan.content['results']}/{plan.content['study']}/report.html", "report_page", "page")
 
 
+def archives(plan: Plan) -> Iterator[Output]:
+    """What a finished study is handed on in."""
+    folder = f"{plan.content['results']}/{plan.content['study']}"
+    yield Output(f"{folder}/arxiv.tar.gz", "arxiv", "archive")
+    yield Output(f"{folder}/archive.zip", "crate", "archive")
+
+
 def differences(plan: Plan, output: Output, code: CodeIdentity) -> list[Difference] | None:
     """What changed since an output was made, where its stage's code is now `code`; None where nothing is on record."""
-    params = _params(output.file)
+    record = _record(output.file)
+    params = _params(record)
     if params is None:
         return None
-    found: list[Difference] = []
+    found = list(_edited(record))
     texts = [param for param in params if isinstance(param, str)]
     old = next((text for text in texts if _HASH.fullmatch(text)), None)
     if old is not None and old != code.hash:
@@ -116,14 +128,29 @@ def _nearest(value: Mapping[str, Any], recorded: list[dict[str, Any]]) -> Mappin
     return max(recorded, key=lambda part: len(part.keys() & value.keys()), default=value)
 
 
-def _params(file: str) -> list[Any] | None:
+def _edited(record: Mapping[str, Any]) -> Iterator[Difference]:
+    """Files that people write and that are no longer what the output was made from."""
+    for file, noted in (record.get("input_checksums") or {}).items():
+        now = f"sha256:{sha256_file(file)}" if Path(file).is_file() else None
+        if file.startswith(SOURCES) and noted.startswith("sha256:") and now != noted:
+            yield Difference("code", file, noted, now)
+
+
+def _record(file: str) -> dict[str, Any]:
+    """All that Snakemake noted of an output; nothing where the note is gone."""
     name = urlsafe_b64encode(file.encode()).decode()
     # long names are cut into folders, each part but the last marked by @
     parts = [name[i : i + 254] for i in range(0, len(name), 254)]
     path = METADATA.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1])
-    if not path.is_file():
-        return None
     try:
-        return [ast.literal_eval(param) for param in read_json(path)["params"]]
-    except (UserError, KeyError, TypeError, ValueError, SyntaxError):
+        found = read_json(path)
+    except UserError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _params(record: Mapping[str, Any]) -> list[Any] | None:
+    try:
+        return [ast.literal_eval(param) for param in record["params"]]
+    except (KeyError, TypeError, ValueError, SyntaxError):
         return None

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
 from tokenmix.reporting.figures import FIGURES
-from tokenmix.reporting.provenance.built import OTHER_TABLES, Output, differences, outputs, page
+from tokenmix.reporting.provenance.built import OTHER_TABLES, Output, archives, differences, outputs, page
 from tokenmix.reporting.registry import nearest
 from tokenmix.study.cost import Cost, Throughput, estimate
 from tokenmix.study.packs import finished_runs
@@ -17,6 +17,16 @@ from tokenmix.study.stages import stage_identities
 from tokenmix.study.stale import Difference, RunState, changes, states
 
 PAPER = ("pdf", "paper", "all")
+_PAGE = ("report_page", "report")
+_ARCHIVES = ("archive", "arxiv", "crate")
+_VALUES = frozenset({"evaluate", "evaluate_switches", "profile", "table_of_reported", "values"})
+#: a part of the paper -> the rules that it rests on
+_PARTS = {
+    "values": _VALUES,
+    "claims": _VALUES | {"claims"},
+    "tables": {"evaluate", "evaluate_switches", "table"} | {f"table_of_{name}" for name in OTHER_TABLES},
+    "figures": {"evaluate", "rank", "profile", "table_of_reported", "figure"},
+}
 
 
 @dataclass(frozen=True)
@@ -85,11 +95,18 @@ def explain(plan: Plan, target: str) -> Why:
 
 def _scope(plan: Plan, target: str) -> _Scope:
     runs = list(plan.runs.values())
+    paper = list(outputs(plan, [], list(FIGURES), paper=True))
     table, figure = target.removeprefix("table_"), target.removeprefix("figure_")
     if target in PAPER:
         shown = [page(plan)] if target == "all" else []
-        return _Scope(runs, [*outputs(plan, [], list(FIGURES), paper=True), *shown])
-    if target == "report_page":
+        return _Scope(runs, [*paper, *shown])
+    if target in _PARTS:
+        return _Scope(runs, [output for output in paper if output.rule in _PARTS[target]])
+    if target in _ARCHIVES:
+        shown = [] if target == "arxiv" else [page(plan)]
+        packed = [output for output in archives(plan) if target in ("archive", output.rule)]
+        return _Scope(runs, [*paper, *shown, *packed])
+    if target in _PAGE:
         return _Scope(runs, [page(plan)])
     if table in plan.content["tables"]:
         of_table = [run for run in runs if table in run.run.tables]
@@ -111,7 +128,7 @@ def _scope(plan: Plan, target: str) -> _Scope:
         "a figure": [f"figure_{name}" for name in FIGURES],
         "a data set": list(plan.content["datasets"]),
     }
-    known = [*(name for names in kinds.values() for name in names), *plan.runs]
+    known = [*(name for names in kinds.values() for name in names), *_PARTS, *_ARCHIVES, *_PAGE, *plan.runs]
     near = nearest(target, known) or nearest(f"table_{target}", known) or list(kinds["a table"])
     raise UserError(
         f"the study {plan.content['study']} has no table, figure, run or data set {target}; the nearest are "

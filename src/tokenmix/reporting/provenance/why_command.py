@@ -19,7 +19,8 @@ _NOUNS = {"run": "runs", "data": "data sets", "file": "files"}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `tokenmix why`."""
-    parser.add_argument("target", metavar="TARGET", help="a table, a figure, a run, a data set, or pdf")
+    parts = "tables, figures, values, claims, pdf, report, archive, or all"
+    parser.add_argument("target", metavar="TARGET", help=f"a table, a figure, a run, a data set, {parts}")
     parser.add_argument("--study", help="overlay of workflow/studies, or full; default: config.yaml's")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
