@@ -1,5 +1,6 @@
 """Mistakes in claims.yaml and in its use are one message with file, line and the nearest right word."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,10 @@ def test_a_number_typed_in_a_claim_is_named(tmp_path: Path, capsys: pytest.Captu
 def test_a_forgotten_claim_is_reported(tmp_path: Path) -> None:
     (forgotten,) = unused_claims(manuscript(tmp_path, "\\claim{said}"))
     assert forgotten == f"{tmp_path}/claims.yaml:2: the manuscript never uses the claim unsaid"
+
+
+def test_each_sentence_of_the_paper_is_understood_alone() -> None:
+    claims, _ = load_claims(ROOT / "paper")
+    leaning = re.compile(r"\b(they|them|it|there|as well|this|these|such|too)\b", re.IGNORECASE)
+    sentences = [claim.sentence for claim in claims.values() if claim.sentence]
+    assert len(sentences) > 10 and [text for text in sentences if leaning.search(text)] == []
