@@ -10,7 +10,7 @@ from tokenmix.reporting.tex import key
 def add_profile(registry: Registry, study: Study) -> None:
     """Add params/MODEL/DATASET, added_params/MODEL/DATASET, macs/MODEL/DATASET and macs/MODEL/IMAGESIZE."""
 
-    def add(at: str, value: int, line: str, how: str, file: str, config: str, unit: str = "") -> None:
+    def add(at: str, value: int, line: str, how: str, file: str, config: str, unit: str) -> None:
         shown = "difference" if at.startswith("added") else "quantity"
         text, files = getattr(formats, shown)(value), (f"profile/{file}.csv",)
         registry.add(
@@ -22,13 +22,13 @@ def add_profile(registry: Registry, study: Study) -> None:
     for row in study.profile("models"):
         at, line = key(row["model"], row["dataset"]), "profile:" + key(row["model"])
         how = "trainable parameters with the data set's head"
-        add(f"params/{at}", int(float(row["parameters"])), line, how, "models", "tables")
+        add(f"params/{at}", int(float(row["parameters"])), line, how, "models", "tables", "parameters")
         if (extra := added(counts, row["model"], row["dataset"])) is not None:
             how = "trainable parameters beyond those of the same model without extensions"
-            add(f"added_params/{at}", extra, line, how, "models", "tables")
+            add(f"added_params/{at}", extra, line, how, "models", "tables", "parameters")
         how = "multiply-adds of one forward pass of one image"
-        add(f"macs/{at}", int(float(row["macs"])), line, how, "models", "tables", unit="MAC")
+        add(f"macs/{at}", int(float(row["macs"])), line, how, "models", "tables", "MAC")
     for row in study.profile("sizes"):
         at, line = key("macs", row["model"], row["image_size"]), "sizes:" + key(row["model"])
         how = "multiply-adds of one forward pass of one image of this edge"
-        add(at, int(float(row["macs"])), line, how, "sizes", "profile.image_sizes", unit="MAC")
+        add(at, int(float(row["macs"])), line, how, "sizes", "profile.image_sizes", "MAC")

@@ -97,14 +97,15 @@ def _add_study(registry: Registry, study: Study) -> None:
     title = study.index.get("title") or study.name
     add("name", study.name, str, "name in the config", config="study")
     add("title", title, str, "title in the config", config="title")
-    add("runs", len(runs), formats.count, "trainings in the plan", config="tables")
-    add("cells", len(groups), formats.count, "combinations of data set, model and initialisation", config="tables")
-    add("seeds", len(seeds), formats.count, "different seeds in the plan", config="seeds")
-    add("models", len(models), formats.count, "different models in the plan", config="tables")
-    add("datasets", len(study.datasets), formats.count, "data sets in the plan", config="datasets")
+    add("runs", len(runs), formats.count, "trainings in the plan", "runs", config="tables")
+    how = "combinations of data set, model and initialisation"
+    add("cells", len(groups), formats.count, how, "cells", config="tables")
+    add("seeds", len(seeds), formats.count, "different seeds in the plan", "seeds", config="seeds")
+    add("models", len(models), formats.count, "different models in the plan", "models", config="tables")
+    add("datasets", len(study.datasets), formats.count, "data sets in the plan", "data sets", config="datasets")
     add("dataset_names", titles, enumerate_words, "titles in the data cards", config="datasets")
-    add("diverged", diverged, formats.count, "runs whose status is diverged")
-    add("test_cases", cases, formats.count, "cases of all test splits together", config="datasets")
+    add("diverged", diverged, formats.count, "runs whose status is diverged", "runs")
+    add("test_cases", cases, formats.count, "cases of all test splits together", "cases", config="datasets")
     how = "sum over runs of the time their jobs took"
     add("train_hours", seconds / 3600, formats.hours, how, unit="h", text=formats.hours(seconds))
     on_gpu = [run["execution"] for run in runs.values() if not str(run["execution"].get("device")).startswith("CPU")]
@@ -127,7 +128,8 @@ def _add_study(registry: Registry, study: Study) -> None:
     how = "switches of the protocol that the study does not leave at the corrected value"
     add("switched", list(study.index.get("switched", {})), enumerate_words, how, config="protocol")
     resamples = int(evaluation.get("bootstrap", 0))
-    add("bootstrap", resamples, formats.count, "resamples of the test cases", config="evaluation.bootstrap")
+    how = "resamples of the test cases"
+    add("bootstrap", resamples, formats.count, how, "resamples", config="evaluation.bootstrap")
     add("level", study.level, formats.percent, "level of the intervals", config="evaluation.level")
 
 
@@ -163,18 +165,20 @@ def _settings(values: list[Any]) -> str:
 def _add_datasets(registry: Registry, study: Study) -> None:
     for name, card in study.cards.items():
         words = {"title": study.title(name), "licence": card.get("licence") or "not stated"}
-        numbers = {split: card["n"][split] for split in ("train", "val", "test")}
-        numbers |= {"classes": len(card["classes"]), "channels": card["channels"], "size": card["size"]}
-        facts: Iterable[tuple[str, Any, str, str]] = [
-            *((field, text, text, "text") for field, text in words.items()),
-            *((field, number, formats.count(number), "count") for field, number in numbers.items()),
+        numbers = {split: (card["n"][split], "cases") for split in ("train", "val", "test")}
+        numbers |= {"classes": (len(card["classes"]), "classes"), "channels": (card["channels"], "channels")}
+        numbers |= {"size": (card["size"], "pixels")}
+        facts: Iterable[tuple[str, Any, str, str, str]] = [
+            *((field, text, text, "text", "") for field, text in words.items()),
+            *((field, number, formats.count(number), "count", unit) for field, (number, unit) in numbers.items()),
         ]
         config = study.line(f"datasets.{study.datasets[name].get('name', name)}")
         files = (f"{study.datasets[name]['folder']}/card.json",)
-        for field, value, text, format in facts:
+        for field, value, text, format, unit in facts:
             at, how = key("data", name, field), f"{field} in the data card"
             line = f"data:{key(name)}"
-            registry.add(at, Value(value, text, line, how, "prepare_data", config=config, format=format, files=files))
+            shown = Value(value, text, line, how, "prepare_data", unit, config=config, format=format, files=files)
+            registry.add(at, shown)
 
 
 def _add_cells(registry: Registry, study: Study) -> None:

@@ -80,6 +80,23 @@ def test_a_protocol_that_differs_between_runs_is_a_range(tmp_path: Path) -> None
     assert registry["training/iterations"].text == "600"
 
 
+def test_counts_say_what_they_count(tmp_path: Path) -> None:
+    registry = values.build(open_study(tmp_path, models=("xs-tttt-local_attn5", "xs-tttt-local_attn5+slopes")))
+    units = {
+        "params/xs-tttt-local_attn5/breastmnist-28": "parameters",
+        "added_params/xs-tttt-local_attn5+slopes/breastmnist-28": "parameters",
+        "macs/xs-tttt-local_attn5/breastmnist-28": "MAC",
+        "data/breastmnist-28/test": "cases",
+        "data/breastmnist-28/size": "pixels",
+        "study/diverged": "runs",
+        "study/train_hours": "h",
+    }
+    assert {name: registry[name].unit for name in units} == units
+    whole = [name for name, value in registry.values.items() if name.startswith(("study/", "data/"))
+             and value.format == "count" and not value.unit]  # fmt: skip
+    assert whole == []
+
+
 def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
     registry = values.build(open_study(tmp_path))
     with pytest.raises(
