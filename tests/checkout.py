@@ -18,7 +18,6 @@ claims: {may_fail: true}
 datasets:
   phantom_tissue: {size: 28}
 paper_tables: [classification_4t]
-switches: {dataset: "", model: ""}
 tables:
   classification_4t:
     datasets: [phantom_tissue]

@@ -108,9 +108,12 @@ def _tables(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_
     if isinstance(tables, dict) and all(table is False for table in tables.values()):
         yield ("tables",), "a study needs at least one table"
     offered = [name for name, table in tables.items() if table is not False] if isinstance(tables, dict) else []
-    for i, name in enumerate(_list(raw.get("paper_tables"))):
-        if isinstance(name, str) and name not in offered:
+    chosen = _list(raw.get("paper_tables"))
+    for i, name in enumerate(chosen):
+        if isinstance(name, str) and name not in (*offered, "switches"):
             yield ("paper_tables", i), f"{quote(name)} is not one of `tables`{nearest(name, map(str, offered))}"
+    if chosen and all(name == "switches" for name in chosen):
+        yield ("paper_tables",), f"a study needs at least one of its `tables`: {', '.join(map(str, offered))}"
 
 
 def _mixers(table: Place, value: Any, known: dict[str, bool], arrangement: Any) -> Iterator[Finding]:

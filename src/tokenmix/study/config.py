@@ -203,7 +203,9 @@ class Config(Section):
         dict[Name, Table],
         BeforeValidator(_without_left_out, json_schema_input_type=dict[Name, Table | Literal[False]]),
     ] = Field(default={}, description="tables of the paper; false leaves one out")
-    paper_tables: list[Name] = Field(default=[], description="the tables of this study, in order; empty: all of them")
+    paper_tables: list[Name] = Field(
+        default=[], description="the tables of this study, in order, switches among them; empty: all"
+    )
     switches: Switches = Field(default=Switches(), description="what each switch of the protocol is worth")
     profile: Profile = Field(default=Profile(), description="multiply-adds")
 
@@ -216,8 +218,13 @@ class Config(Section):
 
     @property
     def chosen_tables(self) -> dict[str, Table]:
-        """The tables that this study makes."""
-        return {name: self.tables[name] for name in self.paper_tables or self.tables}
+        """The tables that this study makes, without that of switches."""
+        return {name: self.tables[name] for name in self.paper_tables or self.tables if name in self.tables}
+
+    @property
+    def compares_switches(self) -> bool:
+        """Whether this study trains what the table of switches compares."""
+        return bool(self.switches.dataset) and (not self.paper_tables or "switches" in self.paper_tables)
 
     def training_for(self, dataset: str, table: str) -> Training:
         """The training settings of a table's runs on a data set: the study's, the data set's, the table's on top."""

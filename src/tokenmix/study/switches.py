@@ -23,8 +23,8 @@ CORRECTED = "corrected"
 
 
 def variants(config: Config) -> dict[str, Config]:
-    """Name -> config of the corrected protocol, of each switch alone and of all; empty where no data set is named."""
-    if not config.switches.dataset:
+    """Name -> config of the corrected protocol, of each switch alone and of all; empty where none is compared."""
+    if not config.compares_switches:
         return {}
     alone = {switch.name: _variant(config, [switch]) for switch in SWITCHES}
     return {CORRECTED: _variant(config, []), **alone, AS_PUBLISHED: _variant(config, SWITCHES)}
@@ -66,6 +66,9 @@ def switch_problems(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry]
     section, datasets = raw.get(TABLE), raw.get("datasets")
     if not isinstance(section, dict) or not isinstance(datasets, dict):
         return
+    chosen = raw.get("paper_tables")
+    if isinstance(chosen, list) and chosen and TABLE not in chosen:
+        return  # the study does not make this table
     dataset, model = section.get("dataset", ""), section.get("model", "")
     if not isinstance(dataset, str) or not isinstance(model, str) or not (dataset or model):
         return

@@ -171,6 +171,14 @@ def test_the_projects_yaml_means_the_same_to_every_reader() -> None:
         assert read_yaml(file, file.name).value == yaml.safe_load(file.read_text()), file
 
 
+def test_a_study_of_other_tables_may_leave_out_the_data_set_of_the_switches(tmp_path) -> None:
+    (tmp_path / "config.yaml").write_text((ROOT / "config.yaml").read_text())
+    overlay = tmp_path / "workflow/studies/own.yaml"
+    overlay.parent.mkdir(parents=True)
+    overlay.write_text("datasets: {breastmnist: false}\ntables: {screening: false}\npaper_tables: [extensions]\n")
+    assert not load_config(tmp_path, "own").compares_switches
+
+
 def test_the_full_study_is_the_status_reports() -> None:
     config = load_config(ROOT, "full")
     table = config.tables["classification_4t"]

@@ -54,6 +54,8 @@ def overlaid(root: Path, text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "place", "words"),
     [
+        ("paper_tables: [switches]", "paper_tables", ["needs at least one of its `tables`: first"]),
+        ("paper_tables: 5", "paper_tables", ["list"]),
         ("paper_tables: [frist]", "paper_tables.0", ["`frist` is not one of `tables`", "did you mean `first`?"]),
         ("tables: {first: {training: {min_lr: 1}}}", "tables.first.training.min_lr", ["min_lr (1) is above lr"]),
         ("tables: {first: {init: pretrained, mixers: {conv: [3]}}}", "tables.first.mixers.conv", ["no pretrained"]),

@@ -44,6 +44,13 @@ def test_a_study_without_the_section_trains_nothing_for_it() -> None:
     assert [switch["name"] for switch in plain.content["protocol"]] == [switch.name for switch in SWITCHES]
 
 
+def test_a_study_that_names_its_tables_trains_it_where_it_is_one_of_them() -> None:
+    assert not config(paper_tables=["t"]).compares_switches
+    assert resolve(config(paper_tables=["t"]), ROOT).content["switches"] == {}
+    chosen = config(paper_tables=["t", "switches"])
+    assert list(chosen.chosen_tables) == ["t"] and chosen.compares_switches
+
+
 def test_every_switch_is_set_alone_and_all_together(plan: Plan) -> None:
     runs = behind(plan)
     assert list(runs) == ["corrected", *(switch.name for switch in SWITCHES), "as_published"]
