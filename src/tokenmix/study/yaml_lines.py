@@ -74,6 +74,10 @@ def read_yaml(path: Path, name: str) -> Document:
         if isinstance(node, yaml.MappingNode):
             document.value = _construct(node, (), document, frozenset())
             return document
+    except FileNotFoundError:
+        document.readable = False
+        document.problems.append(Problem(name, "no such file here; start in the project's folder, or restore the file"))
+        return document
     except OSError as error:
         document.readable = False
         document.problems.append(Problem(name, f"cannot be read ({error.strerror}); restore the file"))
