@@ -17,6 +17,8 @@ from tokenmix.rows import read_rows
 _ROW, _HEAD = 0.17, 0.95
 #: rows between two bars
 _BAR = 0.4
+#: inches that a letter of a name takes at most, and the longest name in letters
+_LETTER, _LONGEST = 0.055, 38
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,9 @@ def _draw(axis: Any, ranked: Sequence[Rank]) -> None:
     # rows are counted down from the scale; every bar takes part of a row
     first_row = 1.1 + _BAR * len(joined)
     half = math.ceil(models / 2)
-    side = 0.55 * (right - left)  # room for names, in units of the scale
+    names = [_label(rank) for rank in ranked]
+    share = max(len(name) for name in names) * _LETTER / TEXT_WIDTH
+    side = share / (1 - 2 * share) * (right - left)  # room for the longest name, in units of the scale
     axis.set_xlim(left - side, right + side)
     axis.set_ylim(-(first_row + half), 2.4)
     axis.plot([left, right], [0, 0], color="black", lw=0.8)
@@ -130,10 +134,18 @@ def _draw(axis: Any, ranked: Sequence[Rank]) -> None:
         edge = left - 0.03 * side if on_left else right + 0.03 * side
         axis.plot([rank.place, rank.place, edge], [0, height, height], color="0.45", lw=0.6)
         axis.plot([rank.place], [0], "o", color="black", ms=2.5)
-        name = f"{panel_title(row_text(rank.model, rank.init), 34)}  {rank.place:.2f}"
-        name += f" ({rank.relative:.2f})" if is_number(rank.relative) else ""
+        name = names[number]
         axis.text(edge, height, f"{name} " if on_left else f" {name}", va="center", fontsize=7,
                   ha="right" if on_left else "left")  # fmt: skip
+
+
+def _label(rank: Rank) -> str:
+    """Name, place and relative rank; a long name is cut in the middle, since extensions differ at their ends."""
+    name = row_text(rank.model, rank.init)
+    if len(name) > _LONGEST:
+        name = f"{name[: _LONGEST // 2].rstrip()}…{name[-_LONGEST // 2 :].lstrip()}"
+    name = name.replace("$", r"\$")
+    return f"{name}  {rank.place:.2f}" + (f" ({rank.relative:.2f})" if is_number(rank.relative) else "")
 
 
 def _p(value: float) -> str:

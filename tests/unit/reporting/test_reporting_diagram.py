@@ -65,3 +65,17 @@ def test_a_damaged_file_is_one_message(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("average_place", "places"))
     with pytest.raises(UserError, match=r"ranks\.csv has other columns than expected .'average_place'"):
         diagram.ranks(study)
+
+
+def test_names_of_extensions_stay_apart_and_inside_the_figure(tmp_path: Path) -> None:
+    mixer = "xs-tttt-local_attn5"
+    study = open_study(
+        tmp_path, models=(mixer, f"{mixer}+bilinear", f"{mixer}+bilinear+coordmlp", f"{mixer}+register"), diverged=()
+    )
+    figure, _ = diagram.ranks(study)
+    figure.canvas.draw()
+    texts = [text for text in figure.axes[0].texts if "local attention" in text.get_text()]
+    assert len({text.get_text() for text in texts}) == len(texts) == 4
+    for text in texts:
+        extent = text.get_window_extent()
+        assert extent.x0 >= 0 and extent.x1 <= figure.bbox.width, text.get_text()
