@@ -15,9 +15,10 @@ def record_file(study: Study) -> Path:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many of the picked cells the last audit reproduced, and the seed that picked them."""
+    """How many of the picked cells the last audit compared and reproduced, and the seed that picked them."""
 
     reproduced: int
+    compared: int
     picked: int
     seed: int
 
@@ -29,10 +30,14 @@ def outcome(study: Study) -> Outcome | None:
     picked = [run for run in record.get("picked", ()) if run in study.index["runs"]]
     if not picked:
         return None
-    reproduced = sum(entry["reproduced"] for entry in record["runs"] if entry["run"] in picked)
-    return Outcome(reproduced, len(picked), record["seed"])
+    compared = [entry["reproduced"] for entry in record["runs"] if entry["run"] in picked]
+    return Outcome(sum(compared), len(compared), len(picked), record["seed"])
 
 
 def words(found: Outcome | None) -> str:
-    """`reproduced 3 of 3 cells (seed 0)`, for the colophon."""
-    return f"reproduced {found.reproduced} of {found.picked} cells (seed {found.seed})" if found else "not audited"
+    """`reproduced 3 of 3 cells (seed 0)`, for the colophon; an audit that has not come to its end says so."""
+    if not found:
+        return "not audited"
+    left = found.picked - found.compared
+    unfinished = f", audit unfinished: {left} to come" if left else ""
+    return f"reproduced {found.reproduced} of {found.compared} cells (seed {found.seed}){unfinished}"
