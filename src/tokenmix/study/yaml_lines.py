@@ -76,7 +76,8 @@ def read_yaml(path: Path, name: str) -> Document:
             return document
     except FileNotFoundError:
         document.readable = False
-        document.problems.append(Problem(name, "no such file here; start in the project's folder, or restore the file"))
+        elsewhere = ", or start in the project's folder" if name == "config.yaml" else ""
+        document.problems.append(Problem(name, f"cannot be read, there is no such file; restore it{elsewhere}"))
         return document
     except OSError as error:
         document.readable = False

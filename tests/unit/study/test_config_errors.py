@@ -246,7 +246,7 @@ def test_long_lists_and_mappings_take_no_long_time(project: Path) -> None:
 
 
 def test_no_config_at_all(tmp_path: Path) -> None:
-    assert mistakes(tmp_path)[0].startswith("config.yaml: no such file here; start in the project")
+    assert mistakes(tmp_path)[0].endswith("there is no such file; restore it, or start in the project's folder")
 
 
 def test_an_unknown_study_lists_those_there_are(project: Path) -> None:
