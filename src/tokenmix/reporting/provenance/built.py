@@ -131,9 +131,10 @@ def _nearest(value: Mapping[str, Any], recorded: list[dict[str, Any]]) -> Mappin
 def _edited(record: Mapping[str, Any]) -> Iterator[Difference]:
     """Files that people write and that are no longer what the output was made from."""
     for file, noted in (record.get("input_checksums") or {}).items():
-        now = f"sha256:{sha256_file(file)}" if Path(file).is_file() else None
-        if file.startswith(SOURCES) and noted.startswith("sha256:") and now != noted:
-            yield Difference("code", file, noted, now)
+        if file.startswith(SOURCES) and noted.startswith("sha256:"):
+            now = f"sha256:{sha256_file(file)}" if Path(file).is_file() else None
+            if now != noted:
+                yield Difference("code", file, noted, now)
 
 
 def _record(file: str) -> dict[str, Any]:
