@@ -32,6 +32,7 @@ report: "workflow/report/study.rst"
 envvars:
     "TOKENMIX_PLAN",
     "TOKENMIX_PACKS",
+    "TOKENMIX_CODE",
     "TOKENMIX_CHECKPOINT_SECONDS",
     "TOKENMIX_MIRRORS",
     "TOKENMIX_OFFLINE",

@@ -42,6 +42,7 @@ def freeze_plan(workflow, overrides: dict) -> None:
         refuse(str(error))
     os.environ["TOKENMIX_PLAN"] = str(plan.index.resolve())
     os.environ["TOKENMIX_PACKS"] = str(packs.resolve())
+    os.environ["TOKENMIX_CODE"] = str((root / plan.content["workbench"]).resolve())
     # what follows is no part of any identity, so it is not in the plan
     os.environ["TOKENMIX_CHECKPOINT_SECONDS"] = str(config.execution.checkpoint_seconds)
     configured = [str(root / Path(folder).expanduser()) for folder in config.data.mirrors]

@@ -186,18 +186,19 @@ def test_an_edit_of_the_tables_rebuilds_tables_and_the_pdf(finished, tmp_path):
     assert jobs == {"all", "judge", "pdf", "table", "table_of_datasets", "table_of_switches", "total"}
 
 
-def test_config_and_code_may_break_while_runs_train(tmp_path):
+def test_config_and_code_may_break_while_the_study_runs(finished, tmp_path):
     checkout = Checkout(tmp_path)
     process = subprocess.Popen(
-        checkout.command("--until", "publish", "--cores", "1"), cwd=tmp_path, text=True,
+        checkout.command("tables", "figures", "report_page", "--cores", "1"), cwd=tmp_path, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     for line in process.stdout:
         if ": Preparing" in line:  # the plan is frozen, nothing is trained
             break
-    (tmp_path / "config.yaml").write_text("broken: [\n")
-    for module in ("training/engine.py", "models/metaformer.py", "study/plan.py", "models/mixers/identity.py"):
-        (tmp_path / "src/tokenmix" / module).write_text("this is no Python\n")
+    whole = {path: path.read_text() for path in (tmp_path / "src/tokenmix").rglob("*.py")}
+    whole[tmp_path / "config.yaml"] = (tmp_path / "config.yaml").read_text()
+    for path in whole:
+        path.write_text("broken: [\n")
     rest = process.stdout.read()
     assert process.wait() == 0, rest[-4000:]
     assert len(checkout.runs()) == 2
@@ -208,6 +209,26 @@ def test_config_and_code_may_break_while_runs_train(tmp_path):
         assert record["status"] == "finished"
         assert record["spec"] == plan["spec"]
         assert record["hashes"]["code"] == plan["code"]["hash"] and record["hashes"]["data"] == plan["data"]["hash"]
+    for file in ("metrics/classification_4t/phantom_tissue-28.cells.csv", "paper/tables/classification_4t.tex"):
+        made, undisturbed = (folder / "results/tiny" / file for folder in (tmp_path, finished.folder))
+        assert made.read_bytes() == undisturbed.read_bytes()
+    for path, text in whole.items():
+        path.write_text(text)
+    assert "Nothing to be done" in checkout.snakemake("-n", "tables", "figures", "report_page").stdout
+
+
+def test_an_edit_after_the_start_reaches_no_result(finished, tmp_path):
+    checkout = copied(finished, tmp_path)
+    cells = tmp_path / "results/tiny/metrics/classification_4t/phantom_tissue-28.cells.csv"
+    before = cells.read_bytes()
+    # the last thing that the head does before its first job, long after it froze the plan
+    checkout.edit(
+        "Snakefile", "onstart:\n", "onstart:\n    Path('src/tokenmix/evaluation/command.py').write_text('1 / 0')\n"
+    )
+    done = checkout.snakemake("--forcerun", "evaluate", "--until", "evaluate")
+    assert done.returncode == 0 and "Evaluating the runs" in done.stdout, done.stdout[-3000:]
+    assert (tmp_path / "src/tokenmix/evaluation/command.py").read_text() == "1 / 0"
+    assert cells.read_bytes() == before
 
 
 #: prints what Snakemake has loaded after a dry run
@@ -233,7 +254,15 @@ def test_parsing_the_snakefile_loads_nothing_heavy(tmp_path):
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
         (line,) = [line for line in done.stdout.splitlines() if line.startswith("loaded ")]
         loaded[folder.name] = set(line.split()[1:])
-    assert loaded["ours"] - loaded["bare"] <= {"head", "cluster", "tokenmix", "difflib", "yaml", "pydantic"}
+    assert loaded["ours"] - loaded["bare"] <= {
+        "head",
+        "cluster",
+        "tokenmix",
+        "difflib",
+        "packaging",
+        "yaml",
+        "pydantic",
+    }
 
 
 def copied(finished: Checkout, tmp_path) -> Checkout:

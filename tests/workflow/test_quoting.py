@@ -89,7 +89,8 @@ def calls(commands: list[str], folder: Path) -> list[tuple[list[str], str]]:
     recorder.write_text(RECORDER.format(python=sys.executable))
     recorder.chmod(0o755)
     path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "CALLS": str(folder / "calls"), "TOKENMIX_PLAN": "plan with blanks.json"}
+    handed = {"TOKENMIX_PLAN": "plan with blanks.json", "TOKENMIX_CODE": "code with blanks"}
+    environment = {**os.environ, "PATH": path, "CALLS": str(folder / "calls"), **handed}
     for command in commands:
         log = Path(shlex.split(command)[-2])
         (folder / log).parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ rule arxiv:
     message:
         "Packing the paper for arXiv"
     shell:
-        'PYTHONPATH=src python -m tokenmix archive arxiv --plan "$TOKENMIX_PLAN" --out {output.bundle:q} > {log:q} 2>&1'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix archive arxiv --plan "$TOKENMIX_PLAN" --out {output.bundle:q} > {log:q} 2>&1'
 
 
 rule crate:
@@ -40,7 +40,7 @@ rule crate:
     message:
         "Archiving the results of the study"
     shell:
-        'PYTHONPATH=src python -m tokenmix archive results --plan "$TOKENMIX_PLAN" --out {output.archive:q} > {log:q} 2>&1'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix archive results --plan "$TOKENMIX_PLAN" --out {output.archive:q} > {log:q} 2>&1'
 
 
 rule archive:

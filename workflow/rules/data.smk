@@ -26,7 +26,7 @@ rule prepare_data:
     message:
         "Preparing the images of {wildcards.prepared}"
     shell:
-        "PYTHONPATH=src python -m tokenmix data prepare {params.name:q} --size {params.size} --padding {params.padding:q} --out {params.folder:q} > {log:q} 2>&1"
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix data prepare {params.name:q} --size {params.size} --padding {params.padding:q} --out {params.folder:q} > {log:q} 2>&1'
 
 
 rule prepare_weights:
@@ -46,4 +46,4 @@ rule prepare_weights:
     message:
         "Fetching the weights of {wildcards.checkpoint}"
     shell:
-        "PYTHONPATH=src python -m tokenmix data weights {wildcards.checkpoint:q} --out {params.folder:q} > {log:q} 2>&1"
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix data weights {wildcards.checkpoint:q} --out {params.folder:q} > {log:q} 2>&1'

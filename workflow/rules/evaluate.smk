@@ -28,7 +28,7 @@ rule evaluate:
     message:
         "Evaluating the runs of {wildcards.table} on {wildcards.dataset}"
     shell:
-        'PYTHONPATH=src python -m tokenmix evaluate --plan "$TOKENMIX_PLAN" --table {wildcards.table:q} --dataset {wildcards.dataset:q}'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix evaluate --plan "$TOKENMIX_PLAN" --table {wildcards.table:q} --dataset {wildcards.dataset:q}'
         " --out {params.folder:q} > {log:q} 2>&1"
 
 
@@ -53,7 +53,7 @@ rule evaluate_switches:
     message:
         "Comparing the switches of the protocol"
     shell:
-        'PYTHONPATH=src python -m tokenmix switches --plan "$TOKENMIX_PLAN" --out {output.csv:q} > {log:q} 2>&1'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix switches --plan "$TOKENMIX_PLAN" --out {output.csv:q} > {log:q} 2>&1'
 
 
 rule rank:
@@ -75,5 +75,5 @@ rule rank:
     message:
         "Ranking the models of {wildcards.table}"
     shell:
-        'PYTHONPATH=src python -m tokenmix rank --plan "$TOKENMIX_PLAN" --table {wildcards.table:q}'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix rank --plan "$TOKENMIX_PLAN" --table {wildcards.table:q}'
         " --out {params.folder:q} > {log:q} 2>&1"

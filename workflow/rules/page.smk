@@ -27,4 +27,4 @@ rule report_page:
     message:
         "Writing the page of results"
     shell:
-        'PYTHONPATH=src python -m tokenmix report page --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix report page --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'

@@ -26,7 +26,7 @@ rule pdf:
     message:
         "Typesetting the paper"
     shell:
-        'PYTHONPATH=src python -m tokenmix report pdf --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix report pdf --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
 
 
 rule judge:
@@ -47,7 +47,7 @@ rule judge:
         "Judging the claims of the paper"
     shell:
         # the list of failed claims is for the screen as well
-        'PYTHONPATH=src python -m tokenmix report judge --plan "$TOKENMIX_PLAN" 2>&1 | tee {log:q}'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix report judge --plan "$TOKENMIX_PLAN" 2>&1 | tee {log:q}'
 
 
 rule paper:

@@ -26,7 +26,7 @@ rule table_of_switches:
     message:
         "Writing the table of switches"
     shell:
-        'PYTHONPATH=src python -m tokenmix report table switches --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix report table switches --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
 
 
 rule table_of_reported:
@@ -55,4 +55,4 @@ rule table_of_reported:
     message:
         "Holding reported against reproduced values"
     shell:
-        'PYTHONPATH=src python -m tokenmix report reported --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix report reported --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'

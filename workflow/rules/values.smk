@@ -27,7 +27,7 @@ rule values:
     message:
         "Collecting the values of the paper"
     shell:
-        'PYTHONPATH=src python -m tokenmix report values --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix report values --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
 
 
 rule runs_appendix:
@@ -49,7 +49,7 @@ rule runs_appendix:
     message:
         "Writing the appendix of runs"
     shell:
-        'PYTHONPATH=src python -m tokenmix report runs --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix report runs --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
 
 
 rule claims:
@@ -71,4 +71,4 @@ rule claims:
     message:
         "Testing the claims of the paper"
     shell:
-        'PYTHONPATH=src python -m tokenmix report claims --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix report claims --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'

@@ -15,6 +15,7 @@ from tokenmix.study.frozen import code_folder
 from tokenmix.study.published import SWITCHES, switched
 from tokenmix.study.spec import model_options
 from tokenmix.study.stages import stage_identities
+from tokenmix.study.workbench import workbench
 
 if TYPE_CHECKING:
     from tokenmix.study.plan import PlannedRun
@@ -91,6 +92,7 @@ def study_index(
             for stage, code in stage_identities({model for names in models.values() for model in names}, source).items()
         },
         "packer": code_folder(config.results, code_identity((PACKER,), source).hash).as_posix(),
+        "workbench": code_folder(config.results, workbench(source).hash).as_posix(),
         "config_lines": dict(config.lines),
     }
 

@@ -21,6 +21,7 @@ from tokenmix.study.manifest import load_manifest
 from tokenmix.study.spec import RunSpec, identifying, resolve_spec, run_id
 from tokenmix.study.stages import stage_identities, training_entries
 from tokenmix.study.switches import meaning, variants
+from tokenmix.study.workbench import workbench
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def freeze(config: Config, root: Path, source: Path = SOURCE) -> Plan:
     for code in {run.code.hash: run.code for run in plan.runs.values()}.values():
         freeze_code(code, source, plan.results)
     freeze_code(code_identity((PACKER,), source), source, plan.results)
+    freeze_code(workbench(source), source, plan.results)
     for data in {run.data.hash: run.data for run in plan.runs.values()}.values():
         path = data_file(plan.results, data.name, data.size, data.hash)
         if not path.is_file():

@@ -51,7 +51,8 @@ def _add(found: References, root: Path, study: str) -> None:
         found.runs.setdefault(results / "runs" / run.id, why)
         found.folders.setdefault(code_folder(results, run.code.hash), why)
         found.folders.setdefault(data / run.data.folder, why)
-    found.folders.setdefault(root / plan.content["packer"], why)
+    for shared in ("packer", "workbench"):
+        found.folders.setdefault(root / plan.content[shared], why)
 
 
 def _look_ahead(root: Path, study: str) -> tuple[list[str], Path, Path]:
