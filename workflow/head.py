@@ -1,21 +1,24 @@
 """What only the process does that the user starts: freeze the study, and refuse what this machine cannot carry."""
 
+import atexit
 import json
 import os
 import shutil
 import sys
+import uuid
 from pathlib import Path
 from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from tokenmix.errors import UserError
-from tokenmix.files import read_json, write_atomic
+from tokenmix.files import write_atomic
 from tokenmix.study.cost import Throughput, estimate, has_gpu, too_costly_here
 from tokenmix.study.load import load_config
 from tokenmix.study.packs import freeze_packs
 from tokenmix.study.plan import freeze
-from tokenmix.training.lease import is_gone, this_process
+from tokenmix.study.tolerant import read_object
+from tokenmix.training.lease import is_gone, machine, this_process
 
 
 def begin(workflow, overrides: dict) -> None:
@@ -68,20 +71,31 @@ def trains_at_once(workflow) -> int:
 def free_locks_of_the_dead() -> None:
     """Remove Snakemake's locks where all heads that worked in this folder are known to be dead.
 
-    Snakemake's locks do not say whose they are; so each head leaves a note of itself. A head on another machine
-    may be alive, and keeps its locks.
+    Snakemake's locks do not say whose they are; so each head leaves a note of itself while it lives. A head on another
+    machine may be alive, and keeps its locks.
     """
     heads = Path(".snakemake", "heads")
     heads.mkdir(parents=True, exist_ok=True)
-    notes = {note: read_json(note) for note in heads.glob("*.json")}
-    dead = [note for note, head in notes.items() if is_gone(head)]
+    notes = {note: read_object(note) for note in heads.glob("*.json")}
+    dead = [note for note, head in notes.items() if is_dead(head)]
     locks = Path(".snakemake", "locks")
     if dead and len(dead) == len(notes) and any(locks.glob("*.lock")):
         print("an earlier snakemake died in this folder; its locks are removed", file=sys.stderr)
         shutil.rmtree(locks)
     for note in dead:
         note.unlink(missing_ok=True)
-    write_atomic(heads / f"{os.getpid()}.json", json.dumps(this_process()))
+    mine = heads / f"{uuid.uuid4()}.json"
+    write_atomic(mine, json.dumps(this_process()))
+    atexit.register(mine.unlink, missing_ok=True)
+
+
+def is_dead(head: dict) -> bool:
+    """Whether the process that a note describes is known to run no more: here, or before this machine's last start."""
+    name, _, rest = str(head.get("host", "")).partition("/")
+    here, _, now = machine().partition("/")
+    if name == here and rest.partition("/")[0] not in ("", now.partition("/")[0]):
+        return True
+    return "pid" in head and is_gone(head)
 
 
 def stop_if_too_costly(workflow, plan: dict) -> None:
