@@ -15,6 +15,7 @@ from tokenmix.errors import UserError
 from tokenmix.files import pretty_json, read_json, write_atomic
 from tokenmix.study.code import DIGITS, PACKAGE, CodeIdentity, file_hash, root_of
 from tokenmix.study.installed import LISTING
+from tokenmix.study.tolerant import read_object
 
 ORIGIN = "origin.json"
 
@@ -29,11 +30,17 @@ def freeze_code(identity: CodeIdentity, source: Path, results: Path) -> Path:
 
     The folder also gets `modules.json` (hash by module, for later comparison; modules of other packages' mixers)
     and `origin.json` (commit, dirty flag and date of the git tree that our package came from). An existing folder
-    is left as it is, after a check that nobody edited it (UserError).
+    is left as it is, after a check that nobody edited it (UserError); only what was frozen before it was committed
+    learns its commit.
     """
     folder = code_folder(results, identity.hash)
+    own = [file for file in identity.files if file.startswith(f"{PACKAGE}/")]
     if folder.is_dir():
         check_frozen(folder, identity)
+        if read_object(folder / ORIGIN).get("dirty") is not False:
+            origin = git_origin(source, own)
+            if origin["dirty"] is False:
+                write_atomic(folder / ORIGIN, pretty_json(origin))
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +53,6 @@ def freeze_code(identity: CodeIdentity, source: Path, results: Path) -> Path:
             target = unfinished / file
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(_original(file, source), target)
-        own = [file for file in identity.files if file.startswith(f"{PACKAGE}/")]
         write_atomic(unfinished / LISTING, pretty_json(_listing(identity)))
         write_atomic(unfinished / ORIGIN, pretty_json(git_origin(source, own)))
         check_frozen(unfinished, identity)  # an edit between hashing and copying must not slip in

@@ -8,7 +8,7 @@ import pytest
 
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
-from tokenmix.study.code import code_identity
+from tokenmix.study.code import code_identity, forget
 from tokenmix.study.frozen import freeze_code, read_modules
 from tokenmix.study.stages import training_entries
 
@@ -127,6 +127,22 @@ def test_the_origin_is_the_commit(source, tmp_path):
     }
     (source / "tokenmix/cli.py").write_text("changed")
     assert origin(source, tmp_path / "r2") == {**clean, "dirty": True}
+
+
+def test_code_that_was_frozen_before_it_was_committed_learns_its_commit(source, tmp_path):
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "src")
+    git(tmp_path, "commit", "-qm", "first")
+    loss = source / "tokenmix/training/loss.py"
+    loss.write_text(loss.read_text() + "\nANYTHING = 1\n")
+    forget()
+    first = git(tmp_path, "rev-parse", "HEAD")
+    assert (origin(source, tmp_path / "r")["commit"], origin(source, tmp_path / "r")["dirty"]) == (first, True)
+    git(tmp_path, "commit", "-qam", "second")
+    second = git(tmp_path, "rev-parse", "HEAD")
+    assert (origin(source, tmp_path / "r")["commit"], origin(source, tmp_path / "r")["dirty"]) == (second, False)
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "third")
+    assert origin(source, tmp_path / "r")["commit"] == second, "the first commit that has it stays"
 
 
 def test_code_that_is_not_tracked_makes_the_origin_dirty(source, tmp_path):
