@@ -13,6 +13,10 @@ import signal
 import sys
 from pathlib import Path
 
+from snakemake.utils import min_version
+
+min_version("9.27")  # of the lock; workflow/head.py and cluster.py reach into it
+
 # Only the process that the user starts reads config and code, and freezes what it read; every job that it
 # starts, here or on a node, reads that frozen plan. So both may be edited while jobs wait.
 if workflow.is_main_process:
@@ -39,6 +43,7 @@ envvars:
 
 
 PLAN = json.loads(Path(os.environ["TOKENMIX_PLAN"]).read_text())
+config["study"] = PLAN["study"]  # for the page that `snakemake --report` writes
 
 
 include: "workflow/rules/common.smk"

@@ -5,7 +5,7 @@ STUDY = f"{RESULTS}/{PLAN['study']}"
 #: prepared folder -> data set; data set with its size -> the card of its prepared images
 DATASETS = PLAN["prepared"]
 CARDS = {key: f"{entry['folder']}/card.json" for key, entry in PLAN["datasets"].items()}
-DATA = {str(Path(entry["folder"]).parent) for entry in PLAN["datasets"].values()}.pop()
+(DATA,) = {str(Path(entry["folder"]).parent) for entry in PLAN["datasets"].values()}
 #: run -> the pack that trains it, or trained it
 PACKS = json.loads(Path(os.environ["TOKENMIX_PACKS"]).read_text())
 

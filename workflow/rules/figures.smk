@@ -25,13 +25,14 @@ rule figure:
     message:
         "Drawing figure {wildcards.figure}"
     shell:
-        'PYTHONPATH=src python -m tokenmix report figure {wildcards.figure:q} --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix report figure {wildcards.figure:q} --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
 
 
 # `snakemake figure_curves`: each figure by its name
 for name in FIGURES:
 
     rule:
+        """One figure and only what it needs."""
         name:
             f"figure_{name}"
         input:

@@ -27,6 +27,6 @@ rule profile:
         settings=json.dumps([PLAN["profile"], PLAN["model_options"], SHAPES]),
         code=PLAN["code"]["profiling"],
     message:
-        "Counting the multiply-adds of {params.models}"
+        f"Counting the multiply-adds of {len(PROFILED)} models"
     shell:
-        'PYTHONPATH=src python -m tokenmix profile --plan "$TOKENMIX_PLAN" --out {params.folder:q} > {log:q} 2>&1'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix profile --plan "$TOKENMIX_PLAN" --out {params.folder:q} > {log:q} 2>&1'

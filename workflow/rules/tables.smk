@@ -29,7 +29,7 @@ rule table:
     message:
         "Writing table {wildcards.table}"
     shell:
-        'PYTHONPATH=src python -m tokenmix report table {wildcards.table:q} --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix report table {wildcards.table:q} --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
 
 
 rule table_of_datasets:
@@ -53,13 +53,14 @@ rule table_of_datasets:
     message:
         "Writing the table of data sets"
     shell:
-        'PYTHONPATH=src python -m tokenmix report table datasets --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" python -m tokenmix report table datasets --plan "$TOKENMIX_PLAN" > {log:q} 2>&1'
 
 
 # `snakemake table_classification_4t`: each table by its name
-for name in [*PLAN["tables"], "switches"]:
+for name in [*PLAN["tables"], "datasets", "reported", "switches"]:
 
     rule:
+        """One table and only what it needs."""
         name:
             f"table_{name}"
         input:

@@ -16,6 +16,8 @@ rule train:
         "../../envs/tokenmix.yaml"
     threads: threads_of_pack
     resources:
+        # a cluster gives these; `threads` it would cap at the cores of the machine that the head runs on
+        cpus_per_task=threads_of_pack,
         gpu=1,
         mem_mb=more_memory,
         runtime=more_time,
