@@ -1,12 +1,12 @@
 """Are the phantoms a fair test? Logistic regression on pixels against the mixers, three seeds each.
 
-    python benchmarks/phantoms.py [--seeds 3] [--mixers identity,pooling3,...]
+    python -m benchmarks.phantoms [--seeds 3] [--mixers identity,pooling3,...] [--iterations 240]
 
 Prints test accuracy (classes are even: balanced accuracy) with 95 % t-intervals over seeds, then three
 verdicts: the distance of logistic regression from the best mixer (at least 0.15), the pairs of mixers whose
 intervals are disjoint, and whether the two families rank the mixers differently. A plain loop, so that it
-judges the data and not the training engine, and twice as long as the demonstration trains: what a mixer can do
-shall count, not when it begins to learn. About twenty minutes on one core.
+judges the data and not the training engine, with the models and settings of the demonstration but for
+--iterations. About fifteen minutes on one core.
 """
 
 import argparse
@@ -28,11 +28,13 @@ from tokenmix.data.card import Facts
 from tokenmix.data.phantoms import FAMILIES
 from tokenmix.data.publish import publish
 from tokenmix.models.build import build_model
+from tokenmix.study.load import load_config
 from tokenmix.study.manifest import load_manifest
+from tokenmix.study.protocol import Training
+from tokenmix.study.spec import model_options
 
+DEMO = load_config(Path(__file__).parents[1], overrides={"study": "demo"})
 MIXERS = "identity,sep_conv3,local_attn3,full_attn"
-#: the protocol of workflow/studies/demo.yaml, but for the number of steps
-ITERATIONS, BATCH, WARM_UP, RATE, DECAY, AFFINE, LAYER_SCALE = 320, 64, 16, 1e-3, 0.01, 0.06, 0.01
 
 Tensors = tuple[torch.Tensor, torch.Tensor]
 
@@ -68,27 +70,28 @@ def linear(data: dict[str, Tensors]) -> float:
     return max(LogisticRegression(C=c, max_iter=200).fit(x, y).score(x_test, y_test) for c in penalties)
 
 
-def train(mixer: str, data: dict[str, Tensors], seed: int) -> float:
+def train(mixer: str, data: dict[str, Tensors], seed: int, settings: Training) -> float:
     """Test accuracy of `xs-tttt-<mixer>` after a short training."""
     torch.manual_seed(seed)
     x, y = data["train"]
-    model = build_model(
-        f"xs-tttt-{mixer}", channels=x.shape[1], classes=4, size=28, options={"layer_scale": LAYER_SCALE}
-    ).to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY, fused=True)
-    warm = torch.optim.lr_scheduler.LinearLR(optimiser, 0.01, total_iters=WARM_UP)
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, ITERATIONS - WARM_UP, eta_min=RATE / 100)
-    schedule = torch.optim.lr_scheduler.SequentialLR(optimiser, [warm, cosine], [WARM_UP])
+    model = build_model(f"xs-tttt-{mixer}", channels=x.shape[1], classes=4, size=28, options=model_options(DEMO)).to(
+        memory_format=torch.channels_last
+    )
+    batch, warm_up = settings.batch_size, settings.warmup_epochs * (len(x) // settings.batch_size)
+    optimiser = torch.optim.AdamW(model.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True)
+    warm = torch.optim.lr_scheduler.LinearLR(optimiser, settings.warmup_lr / settings.lr, total_iters=warm_up)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.iterations - warm_up, settings.min_lr)
+    schedule = torch.optim.lr_scheduler.SequentialLR(optimiser, [warm, cosine], [warm_up])
     order = torch.empty(0, dtype=torch.int64)
-    for _ in range(ITERATIONS):
-        if len(order) < BATCH:
+    for _ in range(settings.iterations):
+        if len(order) < batch:
             order = torch.randperm(len(x))
-        index, order = order[:BATCH], order[BATCH:]
-        matrix = torch.eye(2, 3) + AFFINE * torch.randn(BATCH, 2, 3)
-        grid = torch.nn.functional.affine_grid(matrix, [BATCH, *x.shape[1:]], align_corners=False)
+        index, order = order[:batch], order[batch:]
+        matrix = torch.eye(2, 3) + settings.affine_std * torch.randn(batch, 2, 3)
+        grid = torch.nn.functional.affine_grid(matrix, [batch, *x.shape[1:]], align_corners=False)
         image = torch.nn.functional.grid_sample(x[index], grid, align_corners=False)
         image = image.contiguous(memory_format=torch.channels_last)
-        loss = torch.nn.functional.cross_entropy(model(image), y[index], label_smoothing=0.1)
+        loss = torch.nn.functional.cross_entropy(model(image), y[index], label_smoothing=settings.label_smoothing)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -111,7 +114,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--mixers", default=MIXERS)
+    parser.add_argument("--iterations", type=int, default=DEMO.training.iterations)
     arguments = parser.parse_args()
+    settings = DEMO.training.model_copy(update={"iterations": arguments.iterations})
     torch.set_num_threads(1)
     rankings = {}
     for family in FAMILIES:
@@ -122,7 +127,7 @@ def main() -> None:
         results = {}
         for mixer in arguments.mixers.split(","):
             start = time.process_time()
-            values = [train(mixer, data, seed) for seed in range(arguments.seeds)]
+            values = [train(mixer, data, seed, settings) for seed in range(arguments.seeds)]
             seconds = (time.process_time() - start) / arguments.seeds
             results[mixer] = interval(values)
             mean, low, high = results[mixer]
