@@ -71,6 +71,12 @@ def test_container_installs_from_the_lock():
     assert "envs/requirements.lock" in container and "make env" in container
 
 
+def test_container_takes_nothing_that_a_used_checkout_made():
+    ignored = (ROOT / ".gitignore").read_text().replace("/", "").split()
+    made = {".venv", ".snakemake", "results", "data", "logs"}
+    assert made <= set(ignored) and made <= set((ROOT / ".dockerignore").read_text().split())
+
+
 def test_container_has_the_latex_packages_of_the_set_up():
     packages = set(re.search(r"apt_install (latexmk .*?) \|\|", (ROOT / "envs/setup").read_text())[1].split())
     assert packages <= set((ROOT / "envs/Containerfile").read_text().split())
