@@ -44,7 +44,7 @@ lint: env
 	$(BIN)/snakemake --lint
 	$(BIN)/tokenmix report check
 
-# Ten minutes of random input; the suite does two minutes of it.
+# Ten minutes of random input by two workers; the suite does one minute of it.
 fuzz: env
 	TOKENMIX_FUZZ_SECONDS=1200 $(BIN)/python -m pytest -n 2 tests/fuzz
 
