@@ -43,7 +43,7 @@ SCALES = {
 
 @dataclass(frozen=True)
 class Options:
-    """Options of all MetaFormer models; the defaults are those of the study.
+    """Options of all MetaFormer models; the defaults are those of PoolFormer where a study's differ (its `norm`).
 
     head_dim: channels of one attention head.
     drop_path: chance to skip a branch for an image in training, the same in every block.
