@@ -70,17 +70,16 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _columns(
-    folder: Path, dataset: str, models: Sequence[Model], coinciding: Sequence[Sequence[str]]
+    folder: Path, dataset: str, models: Sequence[Model], coinciding: Sequence[Sequence[Sequence[str]]]
 ) -> Iterator[tuple[str, _Column]]:
     """Metric and column of one data set's files.
 
-    Of `models`, one with a diverged run takes no part, nor one that computes the same function as a model before it:
-    their difference is noise by construction.
+    Of `models`, one with a diverged run takes no part, nor one that starts and computes like a model before it: their
+    difference is noise by construction.
     """
     twins = set()
     for group in coinciding:
-        for init in {init for _, init in models}:
-            twins.update([row for row in models if row[0] in group and row[1] == init][1:])
+        twins.update([row for row in models if list(row) in group][1:])
     by_metric: dict[str, _Column] = {}
     path = folder / f"{dataset}.cells.csv"
     for row in read_rows(path, ("metric", "model", "init", "mean", "status")):

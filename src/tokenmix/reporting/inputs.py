@@ -215,10 +215,14 @@ class Study:
             raise UserError(f"{self.path} holds no runs; give the study a table with models, then plan again")
         return max(self.runs.values(), key=lambda run: str(run["execution"].get("ended", "")))
 
+    def coinciding(self, dataset: str) -> list[list[Row]]:
+        """Groups of rows that start alike and compute the same function at this size."""
+        return [[(model, init) for model, init in group] for group in self.datasets[dataset].get("coinciding", [])]
+
     def twin(self, dataset: str, row: Row, rows: Sequence[Row]) -> Row | None:
         """The first of `rows` that starts and computes like `row` at this size; None for itself."""
-        for group in self.datasets[dataset].get("coinciding", []):
-            same = [other for other in rows if other[0] in group and other[1] == row[1]]
+        for group in self.coinciding(dataset):
+            same = [other for other in rows if other in group]
             if row in same and same[0] != row:
                 return same[0]
         return None

@@ -6,12 +6,13 @@ from typing import Any
 from tokenmix.files import read_json
 from tokenmix.reporting.formats import setting
 from tokenmix.reporting.inputs import Study
-from tokenmix.reporting.names import enumerate_words, model_name
+from tokenmix.reporting.names import enumerate_words, model_name, row_text
 from tokenmix.reporting.records import Row, Table
 from tokenmix.reporting.tex import escape
 
 DIVERGED = "\\textsuperscript{\\textdagger}"
 REUSED = "\\textsuperscript{\\textparagraph}"
+REUSED_NOTE = "the runs of [T,T,T,T], reused as in the published study: another network."
 SAME = "\\textsuperscript{\\textdaggerdbl}"
 
 
@@ -34,7 +35,7 @@ class Notes:
         """The mark of a row that shows the runs of another arrangement, as the published study does."""
         if model not in self.table.reused:
             return ""
-        return self._use(REUSED, "the runs of [T,T,T,T], reused as in the published study: another network.")
+        return self._use(REUSED, REUSED_NOTE)
 
     def marks(self, dataset: str, row: Row) -> str:
         """The marks behind one cell: divergence, remedies, local attention that sees the whole map."""
@@ -67,9 +68,8 @@ class Notes:
         """Which models compute the same function, so that they are not ranked against each other."""
         sentences = []
         for dataset in self.table.datasets:
-            for group in self.study.datasets[dataset].get("coinciding", []):
-                shown = dict.fromkeys(model for model, _ in self.table.rows)
-                names = [model_name(model).text for model in shown if model in group]
+            for group in self.study.coinciding(dataset):
+                names = [row_text(*row) for row in self.table.rows if row in group]
                 if len(names) > 1:
                     sentences.append(f"{enumerate_words(names)} on {self.study.title(dataset)}")
         return escape(

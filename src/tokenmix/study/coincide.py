@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tokenmix.study.grammar import ModelSpec, parse_model
+from tokenmix.study.options import FROM_SCRATCH, norm_of, options_of
 
 #: (kernel, stride, padding) of the embedding before each stage, as in `models/metaformer.py`
 STEMS = {"s12": (7, 4, 2), "xs": (7, 2, 3)}
@@ -42,18 +43,25 @@ def global_stages(model: str, size: int, options: Mapping[str, Any], dimensions:
     ]
 
 
-def coinciding(models: Iterable[str], size: int, options: Mapping[str, Any], dimensions: int = 2) -> list[list[str]]:
-    """Groups of two or more of the models that compute the same function of their weights at this size."""
-    groups: dict[tuple, list[str]] = {}
-    for model in dict.fromkeys(models):
+def coinciding(
+    rows: Iterable[tuple[str, str]], size: int, settings: Mapping[str, Any], dimensions: int = 2
+) -> list[list[tuple[str, str]]]:
+    """Groups of two or more rows (model, initialisation) that start alike and compute the same function at this size.
+
+    settings: the section `model` of the config.
+    """
+    groups: dict[tuple, list[tuple[str, str]]] = {}
+    for model, init in dict.fromkeys(rows):
         spec = parse_model(model)
         if spec.family == "metaformer":
-            groups.setdefault(_signature(spec, size, options, dimensions), []).append(model)
+            start = init, None if init in FROM_SCRATCH else spec.checkpoint
+            signature = _signature(spec, size, options_of(model, init, settings), dimensions)
+            groups.setdefault((*start, *signature), []).append((model, init))
     return [group for group in groups.values() if len(group) > 1]
 
 
 def _signature(spec: ModelSpec, size: int, options: Mapping[str, Any], dimensions: int) -> tuple:
-    parts: list[Any] = [spec.scale, spec.extensions]
+    parts: list[Any] = [spec.scale, spec.extensions, norm_of(options["norm"], spec.arrangement)]
     for letter, side in _stages(spec, size):
         mixer, kernel = ("pooling", 3) if letter == "p" else (spec.mixer, spec.kernel)
         if kernel is not None and mixer in PURE_WINDOWS:

@@ -13,7 +13,6 @@ from tokenmix.study.config import Config
 from tokenmix.study.datahash import DataIdentity
 from tokenmix.study.frozen import code_folder
 from tokenmix.study.published import SWITCHES, switched
-from tokenmix.study.spec import model_options
 from tokenmix.study.stages import stage_identities
 from tokenmix.study.workbench import workbench
 
@@ -34,13 +33,13 @@ def study_index(
     for run in runs.values():
         # the first: a switch may prepare a data set in another way
         datasets.setdefault(run.run.data, run.data)
-    models: dict[str, list[str]] = {key: [] for key in datasets}
+    rows: dict[str, dict[tuple[str, str], None]] = {key: {} for key in datasets}
     for run in runs.values():
-        if run.run.model not in models[run.run.data]:
-            models[run.run.data].append(run.run.model)
-    options = model_options(config)
+        rows[run.run.data][run.run.model, run.run.init] = None
+    models = {key: list(dict.fromkeys(model for model, _ in rows[key])) for key in datasets}
+    settings = config.model.model_dump()
     folder = config.data.folder
-    stages = functools.cache(lambda model, size, dimensions: global_stages(model, size, options, dimensions))
+    stages = functools.cache(lambda model, size, dimensions: global_stages(model, size, settings, dimensions))
     return {
         "study": config.study,
         "protocol": [
@@ -71,7 +70,7 @@ def study_index(
                 "folder": f"{folder}/{data.folder}",
                 "hash": data.hash,
                 "models": models[key],
-                "coinciding": coinciding(models[key], data.size, options, data.dimensions),
+                "coinciding": coinciding(rows[key], data.size, settings, data.dimensions),
             }
             for key, data in datasets.items()
         },
@@ -85,7 +84,7 @@ def study_index(
         "evaluation": config.evaluation.model_dump(),
         "claims": config.claims.model_dump(),
         "profile": config.profile.model_dump(),
-        "model_options": options,
+        "model_options": {name: value for name, value in settings.items() if name != "warm_heads"},
         "execution": config.execution.model_dump(),
         "code": {
             stage: code.hash
@@ -134,7 +133,7 @@ def _table_entry(config: Config, name: str) -> dict[str, Any]:
         "unranked": [key for dataset, key in datasets.items() if not config.datasets[dataset].ranked],
         "models": list(dict.fromkeys(model for model, _ in rows)),
         "rows": [list(row) for row in rows],
-        "reused": [model for model, init in rows if (model, init) not in table.rows()],
+        "reused": [model for model, _ in rows if model not in table.models()],
     }
 
 

@@ -108,7 +108,7 @@ def _by_table(plan: Plan, found: list[RunState]) -> Iterator[tuple[str, list[Run
         yield table, [state for state in found if table in plan.runs[state.run].run.tables]
 
 
-def _coinciding(plan: Plan) -> Iterator[tuple[str, list[list[str]]]]:
+def _coinciding(plan: Plan) -> Iterator[tuple[str, list[list[tuple[str, str]]]]]:
     for key, entry in plan.content["datasets"].items():
         if entry["coinciding"]:
             yield key, entry["coinciding"]
@@ -130,7 +130,8 @@ def _reasons(state: RunState) -> str:
 def _notes(plan: Plan) -> Iterator[str]:
     for key, groups in _coinciding(plan):
         for group in groups:
-            yield f"note: on {key} these compute the same function: {', '.join(group)}"
+            names = (model if init == "scratch" else f"{model} ({init})" for model, init in group)
+            yield f"note: on {key} these compute the same function: {', '.join(names)}"
     covered: dict[str, dict[str, set[int]]] = {}
     for run in plan.content["runs"].values():
         if run["global_stages"]:

@@ -131,8 +131,8 @@ class ModelOptions(Section):
     )
     warm_heads: Literal["checkpoint", "by_mixer"] = Field(
         default="checkpoint",
-        description="heads of attention that starts warm: checkpoint: those it was trained with; by_mixer: those in "
-        "global attention, head_dim in local attention, as published",
+        description="heads of attention that starts from published weights: checkpoint: those that they were trained "
+        "with, warm and cold; by_mixer: those in global attention that starts warm, else head_dim, as published",
     )
     positions: Literal["mixer", "stage3", "none"] = Field(
         default="mixer",

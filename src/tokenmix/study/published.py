@@ -63,8 +63,9 @@ SWITCHES = (
         "head dimension",
         "model.warm_heads",
         "by_mixer",
-        "Local attention that starts warm cuts pretrained matrices into heads of another width than they were trained "
-        "with, so that it takes over the matrices but not their function.",
+        "Only global attention that starts warm has heads of the width that its weights were trained with: warm local "
+        "attention takes over their matrices but not their function, and cold global attention is another network than "
+        "warm.",
     ),
     Switch(
         "global on small maps",

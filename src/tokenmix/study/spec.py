@@ -12,6 +12,7 @@ from tokenmix.study.code import DIGITS
 from tokenmix.study.config import Config
 from tokenmix.study.grammar import parse_model
 from tokenmix.study.grid import Run
+from tokenmix.study.options import FROM_SCRATCH, options_of
 from tokenmix.study.protocol import Rung, Training
 
 #: Fields that are left out of the hash at these values. A field added after runs were trained belongs here
@@ -26,11 +27,6 @@ NEUTRAL: dict[str, Any] = {
     "model_options.small_map_fallback": False,
     "model_options.positions": "mixer",
 }
-
-#: Attention takes over the function of its weights with heads as wide as they were trained with.
-HEAD_DIM_OF_WEIGHTS = 32
-#: Weights mean something under the norm that they were trained with.
-NORM_OF_WEIGHTS = {"poolformer_s12": "group", "metaformer_ppaa_s12_224": "channel"}
 
 
 @dataclass(frozen=True)
@@ -97,18 +93,12 @@ def run_id(spec: RunSpec, data_hash: str, code_hash: str) -> str:
 def resolve_spec(config: Config, run: Run, checkpoints: Mapping[str, Checkpoint]) -> RunSpec:
     """The spec of a run of the study."""
     training = config.training_for(run.dataset, run.tables[0])
-    # options of token mixers mean nothing to a ResNet, so changing one must not retrain it
-    model = parse_model(run.model)
-    options = model_options(config) if model.family == "metaformer" else {}
     weights = {}
-    if run.init != "scratch":
-        assert model.checkpoint is not None  # as the check of the config says
-        source = checkpoints[model.checkpoint]
-        weights = {"name": model.checkpoint, "url": source.url, "sha256": source.sha256}
-        if options:
-            options["norm"] = NORM_OF_WEIGHTS[model.checkpoint]
-        if run.init == "warm" and (config.model.warm_heads == "checkpoint" or model.mixer == "full_attn"):
-            options["head_dim"] = HEAD_DIM_OF_WEIGHTS
+    if run.init not in FROM_SCRATCH:
+        checkpoint = parse_model(run.model).checkpoint
+        assert checkpoint is not None  # as the check of the config says
+        source = checkpoints[checkpoint]
+        weights = {"name": checkpoint, "url": source.url, "sha256": source.sha256}
     return RunSpec(
         run.dataset,
         run.size,
@@ -116,15 +106,10 @@ def resolve_spec(config: Config, run: Run, checkpoints: Mapping[str, Checkpoint]
         run.init,
         run.seed,
         training=training.model_dump(exclude={"divergence"}),
-        model_options=options,
+        model_options=options_of(run.model, run.init, config.model.model_dump()),
         rungs=resolve_rungs(training),
         weights=weights,
     )
-
-
-def model_options(config: Config) -> dict[str, Any]:
-    """The options that models are built with, before a start from weights changes some."""
-    return config.model.model_dump(exclude={"warm_heads"})
 
 
 def resolve_rungs(training: Training) -> tuple[dict[str, Any], ...]:

@@ -13,6 +13,7 @@ from tokenmix.study.config import Config
 from tokenmix.study.datahash import DataIdentity
 from tokenmix.study.grammar import nearest, parse_model, quote, volume_problem
 from tokenmix.study.manifest import DatasetEntry
+from tokenmix.study.options import norm_of
 from tokenmix.study.published import AS_PUBLISHED, SWITCHES, Switch
 from tokenmix.study.spec import RunSpec
 from tokenmix.study.yaml_lines import Place
@@ -54,8 +55,8 @@ def meaning(spec: RunSpec, data: DataIdentity, entry: DatasetEntry) -> str:
     if training["selection_split"] == "test_without_val":
         does["training"] = {**training, "selection_split": "test" if entry.carve else "val"}
     model = parse_model(spec.model)
-    if options.get("norm") == "by_arrangement":
-        options["norm"] = "group" if set(model.arrangement or "") == {"t"} else "channel"
+    if "norm" in options:
+        options["norm"] = norm_of(options["norm"], model.arrangement)
     if model.mixer != "local_attn":
         options.pop("small_map_fallback", None)
     return canonical_json({**does, "model_options": options, "rungs": list(spec.rungs), "data": data.hash})

@@ -92,7 +92,7 @@ class Table:
         self.root = root
         self.index = root / "plan.json"
         self.folder = root / "metrics"
-        dataset: dict[str, Any] = {"coinciding": [["good", "twin"]]}
+        dataset: dict[str, Any] = {"coinciding": [[["good", "scratch"], ["twin", "scratch"]]]}
         content = {
             "tables": {
                 "t": {

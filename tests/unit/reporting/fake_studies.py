@@ -71,7 +71,7 @@ def make_study(
                 "folder": str(root / "data" / key),
                 "hash": "d" * 64,
                 "models": list(models),
-                "coinciding": [list(group) for group in coinciding],
+                "coinciding": [[[model, "scratch"] for model in group] for group in coinciding],
             }
             for name, key in keys.items()
         },

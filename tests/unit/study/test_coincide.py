@@ -4,9 +4,19 @@ import pytest
 import torch
 
 from tokenmix.models.build import build_model
-from tokenmix.study.coincide import coinciding, global_stages, grids
+from tokenmix.study import coincide
+from tokenmix.study.coincide import global_stages, grids
+from tokenmix.study.options import NORM_OF_WEIGHTS
+from tokenmix.study.protocol import ModelOptions
 
-OFF, ON = {"small_map_fallback": False}, {"small_map_fallback": True}
+OFF, ON = (ModelOptions(small_map_fallback=value).model_dump() for value in (False, True))
+
+
+def coinciding(models, size, options, dimensions=2, init="scratch"):
+    """Groups of models with the same initialisation."""
+    groups = coincide.coinciding([(model, init) for model in models], size, options, dimensions)
+    assert {start for group in groups for _, start in group} <= {init}
+    return [[model for model, _ in group] for group in groups]
 
 
 @pytest.mark.parametrize("scale", ["s12", "xs"])
@@ -102,3 +112,19 @@ def test_coinciding_models_give_the_same_outputs_from_the_same_weights(pair, sam
     with torch.no_grad():
         outputs = [model(images) for model in models]
     assert torch.allclose(*outputs, atol=1e-5) is same
+
+
+def test_models_with_different_norms_compute_different_functions():
+    pair = ["s12-tttt-pooling3", "s12-pptt-pooling3"]
+    assert coinciding(pair, 224, OFF) == coinciding(pair, 224, {**OFF, "norm": "group"}) == [pair]
+    assert coinciding(pair, 224, {**OFF, "norm": "by_arrangement"}) == []
+
+
+def test_models_that_start_from_other_weights_do_not_coincide(monkeypatch):
+    # the one starts from PoolFormer, the other from the hybrid: were it only for the norm, they would coincide
+    monkeypatch.setattr("tokenmix.study.options.NORM_OF_WEIGHTS", dict.fromkeys(NORM_OF_WEIGHTS, "channel"))
+    assert coinciding(["s12-tttt-pooling3", "s12-pptt-pooling3"], 224, OFF, init="pretrained") == []
+    local = ["s12-pptt-local_attn3", "s12-pptt-local_attn7"]
+    assert coinciding(local, 28, OFF, init="warm") == [local]
+    rows = [(local[0], "warm"), (local[1], "cold"), (local[0], "matched"), (local[1], "scratch")]
+    assert coincide.coinciding(rows, 28, OFF) == []

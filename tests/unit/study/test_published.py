@@ -80,7 +80,7 @@ def test_each_switch_makes_other_runs_of_the_data_sets_and_models_it_concerns(sw
         "datasets": {"phantom_tissue": {"size": 28}, "imagewoof": {"size": 28}},
         "tables": {
             "t": {"scale": "xs", "mixers": {"local_attn": [3]}, "baselines": ["resnet18-k3"]},
-            "p": {"arrangement": "pptt", "init": "pretrained", "mixers": {"local_attn": [3]}},
+            "p": {"arrangement": "pptt", "init": "pretrained", "mixers": {"local_attn": [3], "full_attn": None}},
             "h": {"arrangement": "pptt", "scale": "xs", "mixers": {"pooling": [3]}},
         },
     }
@@ -88,7 +88,7 @@ def test_each_switch_makes_other_runs_of_the_data_sets_and_models_it_concerns(sw
         "data.padding": lambda run: "imagewoof" in run,
         "model.norm": lambda run: "resnet" not in run and ".scratch." in run,
         "pooling_rows": lambda run: "pptt-pooling" in run,
-        "model.warm_heads": lambda run: ".warm." in run,
+        "model.warm_heads": lambda run: ".cold." in run or (".warm." in run and "local_attn" in run),
         "model.small_map_fallback": lambda run: "resnet" not in run,
     }
     plain = set(resolve(Config.model_validate(study), tmp_path).runs)

@@ -49,12 +49,19 @@ def test_every_model_option_counts_for_metaformers_only(field):
     [
         ("local_attn3", "warm", "checkpoint", 32),
         ("local_attn3", "warm", "by_mixer", 16),
-        ("local_attn3", "cold", "checkpoint", 16),
+        ("local_attn3", "cold", "checkpoint", 32),
+        ("local_attn3", "cold", "by_mixer", 16),
+        ("local_attn3", "matched", "checkpoint", 32),
+        ("full_attn", "warm", "checkpoint", 32),
+        ("full_attn", "cold", "checkpoint", 32),
         ("full_attn", "warm", "by_mixer", 32),
         ("full_attn", "cold", "by_mixer", 16),
+        ("full_attn", "matched", "by_mixer", 32),
+        ("full_attn", "scratch", "checkpoint", 16),
+        ("conv3", "pretrained", "checkpoint", 16),
     ],
 )
-def test_heads_of_a_warm_start(mixer, init, choice, head_dim):
+def test_heads_by_start(mixer, init, choice, head_dim):
     config = Config.model_validate(
         {
             "datasets": {"breastmnist": {"size": 28}},
@@ -65,6 +72,20 @@ def test_heads_of_a_warm_start(mixer, init, choice, head_dim):
     run = Run("breastmnist", 28, f"s12-pptt-{mixer}", init, 0, ("t",))
     options = resolve_spec(config, run, load_checkpoints()).model_options
     assert options["head_dim"] == head_dim and "warm_heads" not in options
+
+
+@pytest.mark.parametrize("mixer", ["local_attn3", "full_attn"])
+def test_warm_cold_and_matched_are_one_network(mixer):
+    config = Config.model_validate(
+        {"datasets": {"breastmnist": {"size": 28}}, "model": {"norm": "group"}, "tables": {"t": {}}}
+    )
+    starts = ("warm", "cold", "matched", "scratch")
+    runs = {init: Run("breastmnist", 28, f"s12-pptt-{mixer}", init, 0, ("t",)) for init in starts}
+    specs = {init: resolve_spec(config, run, load_checkpoints()) for init, run in runs.items()}
+    options = {init: spec.model_options for init, spec in specs.items()}
+    assert options["warm"] == options["cold"] == options["matched"]
+    assert (options["warm"]["norm"], options["scratch"]["norm"]) == ("channel", "group")
+    assert [init for init in starts if specs[init].weights] == ["warm", "cold"]
 
 
 @pytest.mark.parametrize("field, value", [

@@ -125,10 +125,10 @@ def _refuse_twins(study: Study, dataset: str, weights: Mapping[TableRow, float])
     """Models that start and compute alike differ by noise alone, whatever a test says."""
     plus = [row for row, weight in weights.items() if weight > 0]
     minus = [row for row, weight in weights.items() if weight < 0]
-    for group in study.datasets[dataset].get("coinciding", []):
+    for group in study.coinciding(dataset):
         for a in plus:
             for b in minus:
-                if a.model in group and b.model in group and a.model != b.model and a.init == b.init:
+                if (a.model, a.init) in group and (b.model, b.init) in group and a.model != b.model:
                     names = f"{model_name(a.model).text} and {model_name(b.model).text}"
                     raise UndecidableError(f"{names} compute the same function on {study.title(dataset)}")
 
