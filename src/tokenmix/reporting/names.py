@@ -36,7 +36,15 @@ METRICS = {
     "f1": "macro F1",
 }
 METRIC_HEADS = {"accuracy": "Acc.", "balanced_accuracy": "Bal. acc.", "auc": "AUC", "f1": "F1"}
-INITS = {"scratch": "from scratch", "warm": "warm start", "cold": "cold start", "pretrained": "pretrained"}
+INITS = {
+    "scratch": "from scratch",
+    "matched": "from scratch, matched",
+    "warm": "warm start",
+    "cold": "cold start",
+    "pretrained": "pretrained",
+}
+#: what a row's label says of its initial weights
+STARTS = ("warm", "cold", "matched")
 
 _METAFORMER = re.compile(
     r"(?P<scale>[a-z0-9]+)-(?P<arrangement>[tp]{4})-(?P<mixer>[a-z][a-z0-9_]*[a-z])(?P<kernel>\d+)?(?P<extensions>(\+\w+)*)"
@@ -94,13 +102,13 @@ def model_name(name: str) -> ModelName:
 
 
 def row_label(model: str, init: str) -> str:
-    """A row's model in words, without its kernel; how attention starts where both ways stand in a table."""
-    return model_name(model).label + (f", {init}" if init in ("warm", "cold") else "")
+    """A row's model in words, without its kernel; how attention starts where several ways stand in a study."""
+    return model_name(model).label + (f", {init}" if init in STARTS else "")
 
 
 def row_text(model: str, init: str) -> str:
     """The same with the kernel, as sentences say it."""
-    return model_name(model).text + (f" ({INITS[init]})" if init in ("warm", "cold") else "")
+    return model_name(model).text + (f" ({INITS[init]})" if init in STARTS else "")
 
 
 def metric_name(metric: str) -> str:

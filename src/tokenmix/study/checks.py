@@ -100,7 +100,7 @@ def _tables(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_
                     parse_model(model, mixer_folder)
                 except UserError as error:
                     yield (*place, "baselines", i), str(error)
-        if table.get("init") == "pretrained":
+        if table.get("init") in ("pretrained", "matched"):
             yield from _pretrained(place, table)
         rows = table.get("mixers") or {}
         if not table.get("baselines") and isinstance(rows, dict) and all(v is False for v in rows.values()):
@@ -132,7 +132,8 @@ def _mixers(table: Place, value: Any, known: dict[str, bool], arrangement: Any) 
 
 
 def _pretrained(table: Place, settings: Mapping[str, Any]) -> Iterator[Finding]:
-    """The models of a pretrained table that have no published weights; names that are wrong are told elsewhere."""
+    """The models of a table that have no published weights but need some, or their network; wrong names are told
+    elsewhere."""
     defaults = Table()
     scale, arrangement = settings.get("scale", defaults.scale), settings.get("arrangement", defaults.arrangement)
     named: list[tuple[Place, str]] = []
@@ -158,7 +159,7 @@ def _volumes(
     volumes = [name for name in names if isinstance(name, str) and name in manifest and manifest[name].dimensions == 3]
     if not volumes:
         return
-    if table.get("init") == "pretrained":
+    if table.get("init") in ("pretrained", "matched"):
         hint = "published weights are those of two-dimensional models; write `init: scratch`"
         yield (*place, "init"), f"{quote(volumes[0])} is three-dimensional; {hint}"
     mixers_ = table.get("mixers")

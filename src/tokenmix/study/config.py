@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from tokenmix.study.grammar import metaformer_name, pretrained_inits
+from tokenmix.study.options import matched_init
 from tokenmix.study.protocol import ModelOptions, Section, Training, TrainingOverride
 
 
@@ -114,9 +115,10 @@ class Table(Section):
     )
     scale: Literal["s12", "xs"] = Field(default="s12", description="s12, or xs (a quarter as wide, stem of stride 2)")
     arrangement: str = Field(default="tttt", description="a letter a stage: t the mixer, p 3x3 pooling")
-    init: Literal["scratch", "pretrained"] = Field(
+    init: Literal["scratch", "pretrained", "matched"] = Field(
         default="scratch",
-        description="initial weights; pretrained: published ones, where attention is a row warm and a row cold",
+        description="initial weights; pretrained: published ones, where attention is a row warm and a row cold; "
+        "matched: none, in the networks (norm, heads of attention) that the published ones belong to",
     )
     seeds: Annotated[list[Seed] | None, Field(min_length=1)] = Field(
         default=None, description="seeds of the table's runs; default: the study's"
@@ -146,7 +148,7 @@ class Table(Section):
         rows = [
             (model, init)
             for models in [*groups, *([model] for model in self.baselines)]
-            for init in (("scratch",) if self.init == "scratch" else pretrained_inits(models[0]))
+            for init in (pretrained_inits(models[0]) if self.init == "pretrained" else (self.init,))
             for model in models
         ]
         return list(dict.fromkeys(rows))
@@ -240,6 +242,10 @@ class Config(Section):
         if self.pooling_rows == "reused" and settings.init == "scratch":
             hybrid, plain = (f"{settings.scale}-{stages}-pooling" for stages in (settings.arrangement, "tttt"))
             rows = [(re.sub(rf"^{hybrid}(?=\d)", plain, model), init) for model, init in rows]
+        if settings.init == "matched":
+            # where the network is the same anyway, its row shows the runs from scratch
+            options = self.model.model_dump()
+            rows = [(model, matched_init(model, options)) for model, _ in rows]
         return rows
 
     def datasets_of(self, table: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tokenmix.reporting.names import model_name
+from tokenmix.reporting.names import model_name, row_label, row_text
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,10 @@ from tokenmix.reporting.names import model_name
 )
 def test_models_in_words(name: str, label: str, text: str) -> None:
     assert (model_name(name).label, model_name(name).text) == (label, text)
+
+
+def test_rows_of_one_model_that_start_in_other_ways_have_other_labels() -> None:
+    starts = ("scratch", "matched", "warm", "cold")
+    labels = {init: row_label("s12-pptt-local_attn3", init) for init in starts}
+    assert (labels["scratch"], labels["matched"]) == ("local attention", "local attention, matched")
+    assert len(set(labels.values())) == len({row_text("s12-pptt-full_attn", init) for init in starts}) == len(starts)

@@ -59,6 +59,7 @@ def overlaid(root: Path, text: str) -> list[str]:
         ("paper_tables: [frist]", "paper_tables.0", ["`frist` is not one of `tables`", "did you mean `first`?"]),
         ("tables: {first: {training: {min_lr: 1}}}", "tables.first.training.min_lr", ["min_lr (1) is above lr"]),
         ("tables: {first: {init: pretrained, mixers: {conv: [3]}}}", "tables.first.mixers.conv", ["no pretrained"]),
+        ("tables: {first: {init: matched, mixers: {conv: [3]}}}", "tables.first.mixers.conv", ["no pretrained"]),
         ("tables: {first: {init: warm}}", "tables.first.init", ["`warm`", "pretrained"]),
         ("trainin: {lr: 1}", "trainin", ["did you mean `training`?", "profile"]),
         ("training: {lrr: 1}", "training.lrr", ["did you mean `lr`?", "weight_decay"]),
@@ -146,6 +147,12 @@ def overlaid(root: Path, text: str) -> list[str]:
             "mixers: {pooling: false}, baselines: [resnet18-k3]}}",
             "tables.first.init",
             ["`adrenalmnist3d` is three-dimensional", "published weights", "init: scratch"],
+        ),
+        (
+            "datasets: {adrenalmnist3d: {size: 28}}\ntables: {first: {init: matched, datasets: [adrenalmnist3d], "
+            "mixers: {pooling: false}, baselines: [resnet18-k3]}}",
+            "tables.first.init",
+            ["`adrenalmnist3d` is three-dimensional", "init: scratch"],
         ),
         ("study: full", "study", ["an overlay cannot choose the study"]),
         ("results: ''", "results", ["not empty"]),

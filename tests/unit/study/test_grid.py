@@ -1,5 +1,7 @@
 """From tables to runs."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,7 +10,9 @@ from tokenmix.errors import UserError
 from tokenmix.study.config import Config
 from tokenmix.study.grid import expand
 from tokenmix.study.manifest import load_manifest
+from tokenmix.study.plan import resolve
 
+ROOT = Path(__file__).parents[3]
 MANIFEST = load_manifest()
 
 
@@ -85,6 +89,31 @@ def test_pretrained_tables_show_attention_warm_and_cold():
     ]
     runs = expand(config, MANIFEST)
     assert len(runs) == 14 and runs[2].cell == "breastmnist-28.s12-pptt-local_attn3.warm.s0"
+
+
+@pytest.mark.parametrize(
+    ("options", "matched"),
+    [
+        ({}, {"s12-pptt-local_attn3", "s12-pptt-full_attn", "s12-tttt-pooling3"}),
+        ({"head_dim": 32}, {"s12-tttt-pooling3"}),
+        ({"norm": "by_arrangement"}, {"s12-pptt-local_attn3", "s12-pptt-full_attn"}),
+        ({"norm": "group"}, {"s12-pptt-local_attn3", "s12-pptt-full_attn", "s12-pptt-conv3"}),
+        ({"warm_heads": "by_mixer"}, {"s12-pptt-full_attn", "s12-tttt-pooling3"}),
+    ],
+)
+def test_a_matched_table_trains_only_what_differs_from_scratch(options, matched):
+    mixers = {"conv": [3], "local_attn": [3], "full_attn": None}
+    table = {"arrangement": "pptt", "mixers": mixers, "baselines": ["s12-tttt-pooling3", "resnet18-k3"]}
+    config = study(plain=table, like={**table, "init": "matched"})
+    config = config.model_copy(update={"model": config.model.model_copy(update=options)})
+    rows = config.rows_of("like")
+    assert [model for model, _ in rows] == config.tables["like"].models()
+    assert {model for model, init in rows if init == "matched"} == matched
+    assert {init for _, init in rows} <= {"matched", "scratch"}
+    plain = [run for run in expand(config, MANIFEST) if run.tables == ("plain", "like")]
+    assert {run.model for run in plain} == set(config.tables["like"].models()) - matched
+    # no row is said to show the runs of another model
+    assert resolve(config, ROOT).content["tables"]["like"]["reused"] == []
 
 
 def test_a_table_has_its_own_seeds_and_settings():

@@ -45,6 +45,23 @@ def test_a_run_starts_from_them_and_says_for_each_tensor_where_it_came_from(plan
     assert torch.allclose(trained["layer3.0.conv1.weight"], published["layer3.0.conv1.weight"], atol=1e-6)
 
 
+def test_a_matched_run_starts_from_the_random_weights_of_its_seed(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("tokenmix.training.signals.signal.signal", lambda *_: None)
+    trained = {}
+    for init in ("scratch", "matched"):
+        path = make_plan(tmp_path / init, model="xs-pptt-local_attn3", iterations=1)
+        content = json.loads(path.read_text())
+        content["spec"]["init"] = init
+        content["spec"]["model_options"] |= {"head_dim": 8, "norm": "channel"}
+        path.write_text(json.dumps(content))
+        monkeypatch.chdir(tmp_path / init)
+        assert main([str(path)]) == 0
+        folder = tmp_path / init / "results/runs" / RUN
+        assert json.loads((folder / "run.json").read_text())["spec"]["init"] == init
+        trained[init] = (folder / "model.safetensors").read_bytes()
+    assert trained["matched"] == trained["scratch"]
+
+
 @pytest.mark.parametrize("what", ["changed", "gone"])
 def test_weights_that_are_not_what_their_card_says_are_refused(plan: Path, what: str, capsys) -> None:
     weights = plan.parents[2] / "data/weights/resnet18.safetensors"
