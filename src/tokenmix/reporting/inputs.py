@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
+from tokenmix.reporting.names import model_name
 from tokenmix.reporting.records import Cell, CellKey, Pair, Row, Table, cell_of_row, pair_of_row
 from tokenmix.rows import read_rows
 
@@ -138,8 +139,19 @@ class Study:
                 tuple(entry.get("baselines") or ()),
                 entry.get("layout", "models"),
                 tuple(entry.get("reused") or ()),
+                entry.get("arrangement", ""),
             )
         return tables
+
+    @cached_property
+    def reused(self) -> dict[tuple[str, str], str]:
+        """(Data set, model) -> the model of another arrangement whose runs stand in its row, as published."""
+        return {
+            (dataset, model.replace(f"-{model_name(model).arrangement}-", f"-{table.arrangement}-", 1)): model
+            for table in self.tables.values()
+            for dataset in table.datasets
+            for model in table.reused
+        }
 
     @property
     def first_table(self) -> Table:

@@ -57,6 +57,7 @@ class Table:
     layout: str = "models"
     #: models of another arrangement, whose runs stand in the rows of this one's pooling
     reused: tuple[str, ...] = ()
+    arrangement: str = ""
 
 
 def cell_of_row(row: dict[str, str]) -> tuple[CellKey, Cell]:

@@ -9,7 +9,7 @@ from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.kernels import Panel, Point, draw
 from tokenmix.reporting.names import enumerate_words, metric_name, row_label
 from tokenmix.reporting.tex import escape
-from tokenmix.reporting.uplift import Uplift, uplifts
+from tokenmix.reporting.uplift import Uplift, differences, uplifts
 
 #: the metric of the figure; values of the others are in the registry
 METRIC = "auc"
@@ -17,7 +17,7 @@ METRIC = "auc"
 
 def uplift(study: Study) -> tuple[Any, str]:
     """Uplift against the kernel for each table with pretrained models that were trained from scratch, too."""
-    found = uplifts(study.cells, study.level)
+    found = uplifts(study)
     rows, shown = {}, []
     for table in study.tables.values():
         panels = []
@@ -32,8 +32,8 @@ def uplift(study: Study) -> tuple[Any, str]:
         if panels:
             rows[f"{table.name.replace('_', ' ')}\nuplift (%)"] = panels
     caption = (
-        f"Uplift by pretraining: change of the {metric_name(METRIC)} on the test split in percent of the same model's "
-        "own mean from scratch, on the same data set at the same size, against the kernel. Bars: \\val{study/level} "
+        f"Uplift by pretraining: change of the {metric_name(METRIC)} on the test split in percent of the mean of the "
+        "same model from scratch, on the same data set at the same size, against the kernel. Bars: \\val{study/level} "
         "intervals over seeds (delta method, Welch's degrees of freedom), where both were trained more than once. "
         "Cells with a diverged run are left out."
     )
@@ -42,16 +42,23 @@ def uplift(study: Study) -> tuple[Any, str]:
     figure, hollow = draw(rows)
     for axis in figure.axes:
         axis.axhline(0, color="0.5", lw=0.7, zorder=1)
-    return figure, caption + (" Hollow markers: cold start." if hollow else "") + _unlike(study, shown)
+    return figure, caption + (" Hollow markers: cold start." if hollow else "") + _baselines(study, shown)
 
 
-def _unlike(study: Study, shown: Iterable[Uplift]) -> str:
-    """A sentence on the options that published weights bring with them, such as heads of another width."""
+def _baselines(study: Study, shown: Iterable[Uplift]) -> str:
+    """Sentences on the baseline: where it is the matched network, and what still differs, such as the learning rate."""
     found: dict[str, dict[str, None]] = {}
+    matched: dict[str, None] = {}
     for each in shown:
-        ours, scratch = (study.run(cell.runs[0])["spec"]["model_options"] for cell in (each.pretrained, each.scratch))
-        for name in (name for name in ours if ours[name] != scratch.get(name)):
-            words = f"{name.replace('_', ' ')} {setting(ours[name])} against {setting(scratch.get(name))} from scratch"
-            found.setdefault(words, {})[row_label(each.pretrained.model, each.pretrained.init)] = None
+        label = row_label(*each.pretrained.row)
+        if each.scratch.init == "matched":
+            matched[label] = None
+        for name, ours, scratch in differences(study, each.pretrained, each.scratch):
+            words = f"{name.replace('_', ' ')} {setting(ours)} against {setting(scratch)} from scratch"
+            found.setdefault(words, {})[label] = None
+    text = ""
+    if matched:
+        labels = escape(enumerate_words(list(matched)))
+        text = f" The model from scratch has the norm and the heads of the published weights ({labels})."
     parts = [f"{words} ({enumerate_words(list(labels))})" for words, labels in found.items()]
-    return f" Not the same network on both sides: {escape('; '.join(parts))}." if parts else ""
+    return text + (f" Not alike on both sides: {escape('; '.join(parts))}." if parts else "")

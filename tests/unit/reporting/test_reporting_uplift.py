@@ -4,6 +4,8 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from fake_studies import make_study, open_study
 from tokenmix.reporting import values
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.records import Cell, CellKey
-from tokenmix.reporting.uplift import uplifts
+from tokenmix.reporting.registry import Registry
+from tokenmix.reporting.uplift import Uplift, add_uplifts, uplifts
 from tokenmix.reporting.uplift_figure import uplift
 
 LOCAL, CONV = "s12-pptt-local_attn5", "s12-pptt-conv3"
@@ -23,28 +26,68 @@ def cell(model: str, init: str, mean: float, std: float = 0.01, seeds: int = 3, 
     return Cell(dataset, model, init, "auc", mean, std, 0, 1, seeds, 100, runs, diverged=False, mark="")
 
 
-def keyed(*cells: Cell) -> dict[CellKey, Cell]:
-    return {(cell.dataset, cell.model, cell.init, cell.metric): cell for cell in cells}
+def found_among(
+    *cells: Cell, level: float = 0.95, reused: dict[tuple[str, str], str] | None = None, **options: dict[str, Any]
+) -> dict[CellKey, Uplift]:
+    """The uplifts of a study of these cells. options: initialisation -> what differs in the settings of its runs."""
+    own = {cell.runs[0]: options.get(cell.init, {}) for cell in cells}
+    specs = {
+        run: {
+            "training": {"lr": 0.001, **{name: value for name, value in own.items() if name == "lr"}},
+            "model_options": {"head_dim": 16, "norm": "channel", **{k: v for k, v in own.items() if k != "lr"}},
+        }
+        for run, own in own.items()
+    }
+    study = SimpleNamespace(
+        cells={(cell.dataset, cell.model, cell.init, cell.metric): cell for cell in cells},
+        level=level,
+        reused=reused or {},
+        run=lambda run: {"spec": specs[run]},
+    )
+    return uplifts(cast(Study, study))
 
 
 def test_each_start_is_compared_with_the_models_own_runs_from_scratch() -> None:
-    found = uplifts(
-        keyed(
-            cell(LOCAL, "scratch", 0.8),
-            cell(LOCAL, "warm", 0.88),
-            cell(LOCAL, "cold", 0.76),
-            cell(CONV, "pretrained", 0.9),  # its scratch runs are not there, and those of others do not count
-            cell(LOCAL, "warm", 0.9, dataset="a-224"),  # nor do those at another size
-        ),
-        0.95,
+    found = found_among(
+        cell(LOCAL, "scratch", 0.8),
+        cell(LOCAL, "warm", 0.88),
+        cell(LOCAL, "cold", 0.76),
+        cell(CONV, "pretrained", 0.9),  # its scratch runs are not there, and those of others do not count
+        cell(LOCAL, "warm", 0.9, dataset="a-224"),  # nor do those at another size
     )
     assert {at[2]: round(each.percent, 6) for at, each in found.items()} == {"warm": 10, "cold": -5}
 
 
 def test_a_diverged_run_on_either_side_leaves_no_uplift() -> None:
     scratch, warm = cell(LOCAL, "scratch", 0.8), cell(LOCAL, "warm", 0.9)
-    assert uplifts(keyed(scratch, replace(warm, diverged=True)), 0.95) == {}
-    assert uplifts(keyed(replace(scratch, diverged=True), warm), 0.95) == {}
+    assert found_among(scratch, replace(warm, diverged=True)) == {}
+    assert found_among(replace(scratch, diverged=True), warm) == {}
+
+
+def test_the_baseline_is_the_matched_network_where_there_is_one() -> None:
+    cells = (cell(LOCAL, "scratch", 0.8), cell(LOCAL, "matched", 0.88), cell(LOCAL, "warm", 0.968))
+    (found,) = found_among(*cells, warm={"head_dim": 32}, matched={"head_dim": 32}).values()
+    assert (found.scratch.init, round(found.percent, 6)) == ("matched", 10)
+    (found,) = found_among(*cells[::2], warm={"head_dim": 32}).values()
+    assert (found.scratch.init, round(found.percent, 6)) == ("scratch", 21)
+
+
+def test_a_pretrained_model_that_is_the_plain_network_keeps_the_plain_baseline() -> None:
+    # as published, global attention has heads of the weights where it starts warm only
+    model = "s12-pptt-full_attn"
+    cells = [cell(model, init, 0.8) for init in ("matched", "scratch", "warm", "cold")]
+    found = found_among(*cells, warm={"head_dim": 32}, matched={"head_dim": 32})
+    assert {at[2]: each.scratch.init for at, each in found.items()} == {"warm": "matched", "cold": "scratch"}
+
+
+def test_reused_rows_are_the_baseline_of_a_model_without_runs_of_its_own() -> None:
+    own, other = "s12-pptt-pooling3", "s12-tttt-pooling3"
+    cells = (cell(other, "scratch", 0.8), cell(own, "pretrained", 0.88))
+    assert found_among(*cells) == {}
+    (found,) = found_among(*cells, reused={("a-28", own): other}).values()
+    assert (found.scratch.model, round(found.percent, 6)) == (other, 10)
+    (found,) = found_among(*cells, cell(own, "scratch", 0.88), reused={("a-28", own): other}).values()
+    assert found.scratch.model == own
 
 
 def test_the_interval_covers_as_often_as_it_says() -> None:
@@ -53,7 +96,7 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
     covered = 0
     for p, s in zip(pretrained, scratch, strict=True):
         pair = cell(LOCAL, "scratch", s.mean(), s.std(ddof=1)), cell(LOCAL, "warm", p.mean(), p.std(ddof=1))
-        (found,) = uplifts(keyed(*pair), 0.9).values()
+        (found,) = found_among(*pair, level=0.9).values()
         covered += found.low <= 12.5 <= found.high
     # Welch's interval is close to its level at three seeds, a little above it
     assert 0.88 < covered / 4000 < 0.94
@@ -61,7 +104,7 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
 
 def test_one_seed_has_no_interval() -> None:
     scratch, warm = cell(LOCAL, "scratch", 0.8), cell(LOCAL, "warm", 0.88, float("nan"), seeds=1)
-    (found,) = uplifts(keyed(scratch, warm), 0.95).values()
+    (found,) = found_among(scratch, warm).values()
     assert found.percent == pytest.approx(10)
     assert np.isnan([found.low, found.high]).all()
 
@@ -105,16 +148,43 @@ def test_warm_and_cold_have_their_own_markers(study: Study) -> None:
     assert "Hollow markers: cold start" in caption
 
 
-def test_options_that_come_with_the_weights_are_told(study: Study) -> None:
-    assert "Not the same network" not in uplift(study)[1]
+def retold(study: Study, init: str, **settings: Any) -> None:
+    """Runs of cells with this initialisation attest other settings: fields of training or of the model's options."""
     other = dict(study.run(next(iter(study.index["runs"]))))
-    other["spec"] = {**other["spec"], "model_options": {**other["spec"]["model_options"], "head_dim": 32}}
+    spec = {section: dict(other["spec"][section]) for section in ("training", "model_options")}
+    for name, value in settings.items():
+        next(section for section in spec.values() if name in section)[name] = value
+    study._runs[init] = {**other, "spec": {**other["spec"], **spec}}
     for at, found in study.cells.items():
-        if found.init == "warm":
-            study.cells[at] = replace(found, runs=("warm",))
-    study._runs["warm"] = other
-    told = "Not the same network on both sides: head dim 32 against 16 from scratch (local attention, warm)."
+        if found.init == init:
+            study.cells[at] = replace(found, runs=(init,))
+
+
+def test_what_differs_beside_the_weights_is_told(study: Study) -> None:
+    assert "Not alike" not in uplift(study)[1]
+    retold(study, "warm", head_dim=32, norm="by_arrangement")  # which is channel for this model
+    told = "Not alike on both sides: head dim 32 against 16 from scratch (local attention, warm)."
     assert uplift(study)[1].endswith(told)
+    retold(study, "warm", lr=0.0001)
+    told = "Not alike on both sides: lr 0.0001 against 0.001 from scratch (local attention, warm)."
+    assert uplift(study)[1].endswith(told)
+
+
+def test_a_matched_baseline_leaves_no_difference_to_tell(study: Study) -> None:
+    for at, found in list(study.cells.items()):
+        if at[1:3] == (LOCAL, "scratch"):
+            study.cells[at[0], LOCAL, "matched", at[3]] = replace(found, init="matched")
+    for init in ("warm", "cold", "matched"):
+        retold(study, init, head_dim=32)
+    caption = uplift(study)[1]
+    assert caption.endswith(
+        "The model from scratch has the norm and the heads of the published weights "
+        "(local attention, warm and local attention, cold)."
+    )
+    registry = Registry()
+    add_uplifts(registry, study)
+    how = registry[f"uplift/auc/a-28/{LOCAL}/warm"].how
+    assert how == "macro AUC, warm start, against the mean of the same model from scratch, matched, in percent"
 
 
 def test_without_pretrained_models_the_figure_says_so(tmp_path: Path) -> None:
