@@ -26,6 +26,7 @@ class Comparison:
     """One published value and our cell; `difference` is ours minus theirs, with the interval of ours.
 
     `inside`: the reported value lies in our interval over cases. `alike`: our images have the published size.
+    `reused`: the cell is of another arrangement, whose runs stand in the row of this model, as published.
     """
 
     table: str
@@ -46,6 +47,7 @@ class Comparison:
     diverged: bool
     seeds: int
     note: str
+    reused: bool
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,10 @@ def compare(study: Study, published: Iterable[Published]) -> list[Comparison]:
     """
     cells: dict[tuple[Any, ...], Cell] = {}
     for cell in study.cells.values():
-        name = model_name(cell.model)
-        if name.scale in ("", "s12") and is_number(cell.mean):
-            own = (name.arrangement, name.mixer, name.kernel, name.extensions)
-            cells.setdefault((study.datasets[cell.dataset]["name"], *own, cell.init, cell.metric), cell)
+        for name in map(model_name, _shown_as(study, cell)):
+            if name.scale in ("", "s12") and is_number(cell.mean):
+                own = (name.arrangement, name.mixer, name.kernel, name.extensions)
+                cells.setdefault((study.datasets[cell.dataset]["name"], *own, cell.init, cell.metric), cell)
     found = []
     for value in published:
         model = (value.arrangement, value.mixer, value.kernel, value.extensions)
@@ -96,6 +98,13 @@ def compare(study: Study, published: Iterable[Published]) -> list[Comparison]:
         if ours:
             found.append(_comparison(study, value, ours))
     return found
+
+
+def _shown_as(study: Study, cell: Cell) -> list[str]:
+    """The models in whose rows a cell stands: its own, and those that show its runs in place of their own."""
+    here = (cell.dataset, cell.model, cell.init)
+    others = [model for (dataset, model), other in study.reused.items() if (dataset, other, "scratch") == here]
+    return [cell.model, *others]
 
 
 def _comparison(study: Study, theirs: Published, ours: Cell) -> Comparison:
@@ -118,6 +127,7 @@ def _comparison(study: Study, theirs: Published, ours: Cell) -> Comparison:
         ours.diverged,
         ours.seeds,
         theirs.note,
+        model_name(ours.model).arrangement != theirs.arrangement,
     )
 
 

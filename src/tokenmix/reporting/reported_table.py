@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from tokenmix.reporting.formats import score
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import INITS, METRIC_HEADS, model_name
-from tokenmix.reporting.notes import DIVERGED, Remedies, diverged_note
+from tokenmix.reporting.notes import DIVERGED, REUSED, REUSED_NOTE, Remedies, diverged_note
 from tokenmix.reporting.published import SIZE
 from tokenmix.reporting.reported import Comparison
 from tokenmix.reporting.tex import escape, key
@@ -51,6 +51,7 @@ def _rows(study: Study, compared: Sequence[Comparison], remedies: Remedies) -> I
         label = name.label[:1].upper() + name.label[1:]
         start = "" if entry.init == "scratch" else f" ({INITS.get(entry.init, entry.init)})"
         marks = (DIVERGED if entry.diverged else "") + ("" if entry.alike else _OTHER)
+        marks += REUSED if entry.reused else ""
         marks += remedies.marks(entry.dataset, study.cells[entry.dataset, entry.model, entry.init, entry.metric].runs)
         note = rf"\textsuperscript{{{letters[entry.note]}}}" if entry.note else ""
         at = key(entry.metric, entry.dataset, entry.model, entry.init)
@@ -94,6 +95,8 @@ def _notes(study: Study, compared: Sequence[Comparison], published: int, remedie
         cells = {(entry.dataset, entry.model, entry.init) for entry in compared if entry.diverged}
         runs = [run for key, group in study.cell_groups() if key in cells for cell in group for run in cell.runs]
         sentences.append(DIVERGED + diverged_note(study, runs))
+    if any(entry.reused for entry in compared):
+        sentences.append(REUSED + REUSED_NOTE)
     sentences += remedies.notes()
     if not all(entry.alike for entry in compared):
         sizes = sorted({study.datasets[entry.dataset]["size"] for entry in compared if not entry.alike})

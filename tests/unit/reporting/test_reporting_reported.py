@@ -1,6 +1,7 @@
 """Published values find our cells, are compared with them, and held against the noise of our seeds."""
 
 import csv
+import json
 import math
 import shutil
 from itertools import combinations
@@ -85,6 +86,31 @@ def test_a_pretrained_start_meets_its_own_kind(tmp_path: Path) -> None:
         attention = value["local_attn", "5", f"imagenet_{init}"]
         assert auc(init) == {models[0]: value["conv", "3", "imagenet"], models[1]: attention}
     assert value["local_attn", "5", "imagenet_warm"] != value["local_attn", "5", "imagenet_cold"]
+
+
+def test_reused_rows_stand_for_the_model_whose_row_shows_them(tmp_path: Path) -> None:
+    pooling, conv = "s12-tttt-pooling3", "s12-pptt-conv3"
+    path = make_study(tmp_path, models=(pooling, conv), datasets=("pathmnist",), size=224)
+    table = {"arrangement": "pptt", "rows": [[pooling, "scratch"], [conv, "scratch"]], "reused": [pooling]}
+    index = json.loads(path.read_text())
+    index["tables"]["classification_4t"] |= table
+    path.write_text(json.dumps(index))
+    study = Study.open(path)
+    reported.write(study, PUBLISHED, study.paper / "tables")
+    (both,) = [
+        {
+            row["table"].split(" from")[0]: row
+            for row in _rows(study)
+            if (row["model"], row["metric"]) == (pooling, "auc")
+        }
+    ]
+    hybrid, plain = both["classification [P,P,T,T]"], both["classification [T,T,T,T]"]
+    assert hybrid["reproduced"] == plain["reproduced"]
+    assert (hybrid["reused"], plain["reused"]) == ("1", "0")
+    assert {row["reused"] for row in _rows(study) if row["model"] == conv} == {"0"}
+    tex = (study.paper / "tables/reported.tex").read_text()
+    assert tex.count("pathmnist\\textsuperscript{\\textparagraph}") == 3  # one a metric
+    assert "the runs of [T,T,T,T], reused as in the published study" in tex
 
 
 def test_another_size_is_compared_but_no_reproduction(tmp_path: Path) -> None:
