@@ -30,8 +30,8 @@ from tokenmix.data.publish import publish
 from tokenmix.models.build import build_model
 from tokenmix.study.load import load_config
 from tokenmix.study.manifest import load_manifest
+from tokenmix.study.options import options_of
 from tokenmix.study.protocol import Training
-from tokenmix.study.spec import model_options
 
 DEMO = load_config(Path(__file__).parents[1], overrides={"study": "demo"})
 MIXERS = "identity,sep_conv3,local_attn3,full_attn"
@@ -74,9 +74,10 @@ def train(mixer: str, data: dict[str, Tensors], seed: int, settings: Training) -
     """Test accuracy of `xs-tttt-<mixer>` after a short training."""
     torch.manual_seed(seed)
     x, y = data["train"]
-    model = build_model(f"xs-tttt-{mixer}", channels=x.shape[1], classes=4, size=28, options=model_options(DEMO)).to(
-        memory_format=torch.channels_last
-    )
+    name = f"xs-tttt-{mixer}"
+    options = options_of(name, "scratch", DEMO.model.model_dump())
+    model = build_model(name, channels=x.shape[1], classes=4, size=28, options=options)
+    model = model.to(memory_format=torch.channels_last)
     batch, warm_up = settings.batch_size, settings.warmup_epochs * (len(x) // settings.batch_size)
     optimiser = torch.optim.AdamW(model.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True)
     warm = torch.optim.lr_scheduler.LinearLR(optimiser, settings.warmup_lr / settings.lr, total_iters=warm_up)
