@@ -25,6 +25,7 @@ from tokenmix.errors import UserError
 from tokenmix.files import canonical_json, read_json, sha256_file
 from tokenmix.study.code import code_identity
 from tokenmix.study.frozen import code_folder
+from tokenmix.study.grid import Run
 from tokenmix.study.plan import Plan, PlannedRun
 from tokenmix.study.stages import training_entries
 
@@ -75,10 +76,13 @@ def prove(plan: Plan, candidate: Candidate, steps: int = STEPS) -> Proof:
             "new": read_json(plan.results / "plan" / f"{run.id}.json"),
         }
         data = Path(contents["new"]["data"]["folder"]).absolute()
+        if weights := contents["new"].get("weights"):
+            published = {"file": str(Path(weights["file"]).absolute())}
+            contents = {which: {**content, "weights": published} for which, content in contents.items()}
         few = _few_cases(data, contents["new"]["spec"]["training"], steps, scratch / "data")
         found = {}
         for which, code_hash in (("old", attested["hashes"]["code"]), ("new", run.code.hash)):
-            code = _checked_code(plan, code_hash, run.run.model, name)
+            code = _checked_code(plan, code_hash, run.run, name)
             request = {
                 "start": _write_plan(scratch / which / "start", contents[which], data, code),
                 "whole": _write_plan(scratch / which / "whole", _miniature(contents[which], steps), few, code),
@@ -97,11 +101,11 @@ def prove(plan: Plan, candidate: Candidate, steps: int = STEPS) -> Proof:
     return Proof(steps, digest, found["new"]["libraries"], found["new"]["device"])
 
 
-def _checked_code(plan: Plan, code_hash: str, model: str, name: str) -> Path:
+def _checked_code(plan: Plan, code_hash: str, run: Run, name: str) -> Path:
     folder = code_folder(plan.results, code_hash).absolute()
     if not folder.is_dir():
         raise UserError(f"{name}: its code {folder} is gone, so that nothing can be proven; train the run again")
-    if code_identity(training_entries(model), folder).hash != code_hash:
+    if code_identity(training_entries(run.model, run.init), folder).hash != code_hash:
         raise UserError(f"{name}: the frozen code in {folder} was edited, so that nothing can be proven")
     return folder
 

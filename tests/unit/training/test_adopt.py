@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import timm
+from safetensors.torch import save_file
 from training_runs import make_data
 
 from tokenmix import cli
-from tokenmix.files import read_json
+from tokenmix.files import read_json, sha256_file
 from tokenmix.study import code
 from tokenmix.study.load import load_config
 from tokenmix.study.plan import Plan, freeze
@@ -26,13 +28,21 @@ training: {iterations: 28, batch_size: 16, warmup_epochs: 1, precision: fp32, af
 datasets: {phantom_tissue: {size: 28}}
 tables: {only: {scale: xs, mixers: {pooling: [3]}}}
 """
+#: a run that starts from published weights
+PRETRAINED = """
+study: full
+seeds: [0]
+training: {iterations: 6, batch_size: 16, warmup_epochs: 1, precision: fp32}
+datasets: {phantom_tissue: {size: 28}}
+tables: {only: {init: pretrained, baselines: [resnet18-k3]}}
+"""
 
 
 @pytest.fixture(scope="module")
-def finished(driver, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(driver, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """A project with a copy of the package in which the only run of the study is finished."""
     root = tmp_path_factory.mktemp("finished")
-    (root / "config.yaml").write_text(CONFIG)
+    (root / "config.yaml").write_text(getattr(request, "param", CONFIG))
     shutil.copytree(PACKAGE, root / "src" / "tokenmix", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     code.forget()
     plan = freeze(load_config(root), root, root / "src")
@@ -40,9 +50,20 @@ def finished(driver, tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = make_data(root / "data" / run.data.folder)
     card = read_json(data / "card.json")
     (data / "card.json").write_text(json.dumps({**card, "hash": run.data.hash}))
+    if run.spec.weights:
+        make_weights(root / "data" / "weights", run.spec.weights["name"])
     codes, log = driver(plan.results / "plan" / f"{run.id}.json")
     assert codes == [0], log
     return root
+
+
+def make_weights(folder: Path, name: str) -> None:
+    """Weights of chance in the place of the published ones, as `tokenmix data weights` leaves them."""
+    folder.mkdir()
+    file = folder / f"{name}.safetensors"
+    save_file(timm.create_model(name).state_dict(), file)
+    card = {"name": name, "sha256": "5" * 64, "converted_sha256": sha256_file(file)}
+    file.with_suffix(".json").write_text(json.dumps(card))
 
 
 @pytest.fixture
@@ -117,6 +138,18 @@ def test_an_edit_that_changes_results_is_refused(project, edit, capsys, module, 
     assert message.startswith(f"error: {run} is not adopted") and "the edit changes results" in message
     assert seen in message
     assert not (project / "results" / "runs" / run).exists() and not (project / "results" / "store" / run).exists()
+
+
+@pytest.mark.parametrize("finished", [PRETRAINED], indirect=True, ids=["pretrained"])
+def test_a_run_from_published_weights_is_adopted_or_refused_like_any_other(project, edit, capsys) -> None:
+    (before,) = (path.name for path in (project / "results" / "runs").iterdir())
+    changed = the_run(edit("models/weights_start.py", "value.sum(1, keepdim=True)", "value.mean(1, keepdim=True)"))
+    assert cli.main(["adopt", changed, "--steps", "2"]) == 2
+    assert "the edit changes results" in capsys.readouterr().err.splitlines()[-1]
+    same = the_run(edit("models/weights_start.py", "value.mean(1, keepdim=True)", "value.sum(dim=1, keepdim=True)"))
+    assert len({before, changed, same}) == 3
+    assert cli.main(["adopt", same, "--steps", "2"]) == 0
+    assert f"adopted: {same} from {before}" in capsys.readouterr().out
 
 
 def test_other_libraries_than_the_finished_runs_are_refused(project, edit, capsys) -> None:
