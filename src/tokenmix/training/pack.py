@@ -13,6 +13,7 @@ that the user can mend; 75 runs were cut off, and the same command goes on with 
 """
 
 import argparse
+import contextlib
 import gc
 import importlib
 import os
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -74,7 +75,7 @@ class Pack:
         self.outcomes: dict[str, dict[str, Any]] = {}
         self._look_back(attempt)
         self.probe = Probe(content["at_most"], certain=not content["probe"])
-        self.device_seen = 0.0
+        self.device_seen = self.told_to_stop = 0.0
 
     def _look_back(self, attempt: int) -> None:
         """Leave out what has failed in an earlier attempt at this job; the first attempt tries all afresh."""
@@ -96,17 +97,26 @@ class Pack:
         """Fork, wait and note outcomes until no run is left, or until a signal has ended all of them."""
         self._preload()
         gc.freeze()  # the children share the memory of what is loaded
-        told = 0.0
-        while self.running or ((self.waiting or self.again) and not self.stop.signal):
-            if self.stop.signal and time.monotonic() - told > 1:
-                # again and again: a signal may reach a child before it listens
-                told = time.monotonic()
-                for pid in self.running:
-                    os.kill(pid, signal.SIGTERM)
-            while not self.stop.signal and (run := self._next()):
-                self._fork(run)
-            self._look_at_device()
-            self._collect()
+        try:
+            while self.running or ((self.waiting or self.again) and not self.stop.signal):
+                if self.stop.signal:
+                    self._tell_to_stop()
+                while not self.stop.signal and (run := self._next()):
+                    self._fork(run)
+                self._look_at_device()
+                self._collect()
+        finally:
+            # after an error in here no training goes on unwatched
+            while self.running:
+                self._tell_to_stop()
+                self._wait()
+
+    def _tell_to_stop(self) -> None:
+        # again and again: a signal may reach a child before it listens
+        if time.monotonic() - self.told_to_stop > 1:
+            self.told_to_stop = time.monotonic()
+            for pid in self.running:
+                os.kill(pid, signal.SIGTERM)
 
     def _next(self) -> str | None:
         if self.waiting and len(self.running) < self.probe.at_once:
@@ -131,26 +141,32 @@ class Pack:
             become(run, self.results / "plan" / f"{run}.json", Path(self.plans[run]["code"]["folder"]), complaint)
         self.running[pid] = Child(run, pid, complaint)
 
-    def _collect(self) -> None:
+    def _wait(self) -> tuple[Child, int, Any] | None:
+        """A child that has ended, its exit code and what it used; None after a moment in which none has."""
         pid, status, usage = os.wait4(-1, os.WNOHANG) if self.running else (0, 0, None)
         if not pid:
             time.sleep(LOOK)
+            return None
+        return self.running.pop(pid), os.waitstatus_to_exitcode(status), usage
+
+    def _collect(self) -> None:
+        if not (ended := self._wait()):
             return
-        child = self.running.pop(pid)
-        code = os.waitstatus_to_exitcode(status)
+        child, code, usage = ended
         outcome = OUTCOMES.get(code, "crashed")
         if outcome == "crashed" and self._fails_alike(child):
             outcome = "failed"
         seconds = time.time() - child.began
-        print(f"{child.run}: {outcome} after {seconds:.1f} s (exit code {code})", file=sys.stderr, flush=True)
-        self._keep_benchmark(child, outcome, seconds, usage)
+        _say(f"{child.run}: {outcome} after {seconds:.1f} s (exit code {code})")
         if outcome in CUT_OFF and self.tries[child.run] < TRIES:
             self.again.append(child.run)
-            return
-        self.outcomes[child.run] = {"status": outcome, "exit": code}
-        # to the workflow a finished run belongs to the pack that trained it
-        note = {"pack": self.name, **self.outcomes[child.run]}
-        write_atomic(self._note(child.run), pretty_json(note))
+        else:
+            self.outcomes[child.run] = {"status": outcome, "exit": code}
+            # to the workflow a finished run belongs to the pack that trained it
+            with _told(f"{child.run}: its outcome is not noted"):
+                write_atomic(self._note(child.run), pretty_json({"pack": self.name, **self.outcomes[child.run]}))
+        with _told(f"{child.run}: its benchmark is not kept"):
+            self._keep_benchmark(child, outcome, seconds, usage)
 
     def _fails_alike(self, child: Child) -> bool:
         """Whether the run ended in the same exception as the time before."""
@@ -186,6 +202,21 @@ class Pack:
                 child.energy += (reading.watts or 0.0) * since / len(self.running)
         self.device_seen = time.monotonic() if reading else float("inf")  # no device: never look again
         self.probe.take(reading, threads=self.threads)
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Where bookkeeping cannot be written, one line says so: it costs no run anything."""
+    try:
+        yield
+    except (OSError, UserError) as error:
+        _say(f"{what}: {error}")
+
+
+def _say(line: str) -> None:
+    # on a full disk there is no log either
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _read(path: Path) -> Mapping[str, Any]:

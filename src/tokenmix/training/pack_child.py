@@ -40,6 +40,8 @@ def become(run: str, plan: Path, code: Path, complaint: IO[bytes]) -> None:
             complaint.write(traceback.format_exc().encode())
             complaint.flush()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:  # nothing may end in the copy of the process that watches
+            os._exit(status)

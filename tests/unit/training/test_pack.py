@@ -35,6 +35,12 @@ def hooked(run, plan, code, complaint):
             pack.importlib.import_module = fail
     become(run, plan, code, complaint)
 pack.become = hooked
+
+def broken(self):
+    if len(self.running) == 2:
+        raise RuntimeError("an error nobody thought of")
+if "BROKEN" in os.environ:
+    pack.Pack._look_at_device = broken
 if "RAISED" in os.environ:
     pack.PRELOADED = ()
 sys.exit(pack.main())
@@ -210,6 +216,37 @@ def test_a_signal_ends_the_pack_and_the_same_command_goes_on(tmp_path, alone):
     done = train(tmp_path, arguments)
     assert done.returncode == 0, done.stderr
     assert {run: artefacts(tmp_path, run) for run in runs} == alone
+
+
+def test_benchmarks_that_cannot_be_written_cost_the_runs_nothing(tmp_path, alone):
+    runs = [make_run(tmp_path, "a"), make_run(tmp_path, "b", model="xs-tttt-local_attn3", seed=1)]
+    (tmp_path / "results/benchmarks").write_text("in the place of the folder")
+    done = train(tmp_path, make_pack(tmp_path, *runs, at_most=2))
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert statuses(tmp_path) == {"a": "finished", "b": "finished"}
+    assert {run: artefacts(tmp_path, run) for run in runs} == alone
+    for run in runs:
+        assert done.stderr.count(f"{run}: its benchmark is not kept: ") == 1
+        assert json.loads((tmp_path / f"results/store/{run}/packed.json").read_text())["status"] == "finished"
+
+
+def test_a_run_whose_store_cannot_be_written_leaves_the_others_alone(tmp_path, alone):
+    arguments = make_pack(tmp_path, make_run(tmp_path, "b"), make_run(tmp_path, "a"))
+    (tmp_path / "results/store").mkdir()
+    (tmp_path / "results/store/b").write_text("in the place of the folder")
+    done = train(tmp_path, arguments)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert statuses(tmp_path) == {"b": "failed", "a": "finished"}
+    assert artefacts(tmp_path, "a") == alone["a"]
+
+
+def test_an_error_of_the_pack_itself_leaves_no_training_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("BROKEN", "")
+    runs = [make_run(tmp_path, name, iterations=3000) for name in "ab"]
+    done = train(tmp_path, make_pack(tmp_path, *runs, at_most=2))
+    assert done.returncode == 1 and "an error nobody thought of" in done.stderr
+    for run in runs:
+        assert "SIGTERM" in (tmp_path / f"logs/train/{run}.log").read_text(), "the run was asked to write its state"
 
 
 def test_a_list_that_names_a_run_twice_is_refused(tmp_path):
