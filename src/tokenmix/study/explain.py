@@ -21,7 +21,10 @@ def findings_of(error: ValidationError, model: type[BaseModel]) -> dict[Place, s
     for item in error.errors(include_url=False):
         is_key = bool(item["loc"]) and item["loc"][-1] == "[key]"
         place = item["loc"][:-1] if is_key else item["loc"]
-        findings.setdefault(place, _sentence(item, place, is_key, model))
+        if union := _union_in(model, place):
+            findings.setdefault(union, _not_allowed(item, union, model))
+        else:
+            findings.setdefault(place, _sentence(item, place, is_key, model))
     return findings
 
 
@@ -31,7 +34,7 @@ def dotted(place: Place) -> str:
 
 
 def _sentence(item: Any, place: Place, is_key: bool, model: type[BaseModel]) -> str:
-    kind, given = item["type"], item["input"]
+    kind = item["type"]
     if kind in ("extra_forbidden", "invalid_key"):
         fields = fields_at(model, place[:-1])
         word = str(place[-1])
@@ -44,6 +47,20 @@ def _sentence(item: Any, place: Place, is_key: bool, model: type[BaseModel]) -> 
         return f"{item['ctx']['error']}"
     if kind == "assertion_error" or is_key:
         return f"{quote(place[-1])} cannot be a name here; it needs {_key_described(model, place)}"
+    return _not_allowed(item, place, model)
+
+
+def _union_in(model: type[BaseModel], place: Place) -> Place | None:
+    """The place of a value that may be of several types, where `place` goes on with pydantic's names of the types.
+
+    Pydantic has an error for each of the types.
+    """
+    places = (place[:end] for end in range(1, len(place)))
+    return next((above for above in places if len(_members(type_at(model, above)[0])) > 1), None)
+
+
+def _not_allowed(item: Any, place: Place, model: type[BaseModel]) -> str:
+    kind, given = item["type"], item["input"]
     annotation, metadata = type_at(model, place)
     options = _options(annotation)
     wanted = _described(annotation, metadata)
@@ -78,7 +95,7 @@ def _strip(annotation: Any, metadata: Iterable[Any] = ()) -> tuple[Any, list[Any
                 found += extra.metadata if isinstance(extra, FieldInfo) else [extra]
         elif get_origin(annotation) in (Union, types.UnionType) and type(None) in get_args(annotation):
             optional = True
-            (annotation,) = [part for part in get_args(annotation) if part is not type(None)]
+            annotation = Union[tuple(part for part in get_args(annotation) if part is not type(None))]  # noqa: UP007
         else:
             return annotation, found, optional
 
@@ -117,9 +134,16 @@ def _elsewhere(model: type[BaseModel], word: str, place: Place, fields: list[str
     return paths[0] if paths else None
 
 
-def _options(annotation: Any) -> tuple[Any, ...]:
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """The types that a value may have: one, or those of a union."""
     bare, _, _ = _strip(annotation)
-    return get_args(bare) if get_origin(bare) is Literal else ()
+    return get_args(bare) if get_origin(bare) in (Union, types.UnionType) else (bare,)
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    """The words that a type allows."""
+    bare = (_strip(member)[0] for member in _members(annotation))
+    return tuple(option for member in bare if get_origin(member) is Literal for option in get_args(member))
 
 
 def _key_described(model: type[BaseModel], place: Place) -> str:
@@ -142,8 +166,10 @@ def _described(annotation: Any, metadata: Iterable[Any]) -> str:
         if name in limits
     ]
     within = f" ({' and '.join(words)})" if words else ""
-    if options := _options(bare):
-        text = f"one of {', '.join(str(option) for option in options)}"
+    if len(members := _members(bare)) > 1:
+        text = ", or ".join(_described(member, []) for member in members)
+    elif options := _options(bare):
+        text = f"{'one of ' if len(options) > 1 else ''}{', '.join(str(option) for option in options)}"
     elif bare is bool:
         text = "true or false"
     elif bare is int:

@@ -2,13 +2,16 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import Field, ValidationError
 
 from tokenmix.cli import main
 from tokenmix.errors import UserError
+from tokenmix.study.explain import findings_of
 from tokenmix.study.load import load_config
+from tokenmix.study.protocol import Section
 
 BASE = """\
 study: small
@@ -81,6 +84,9 @@ def overlaid(root: Path, text: str) -> list[str]:
             "training.divergence.ladder.0.lr_factr",
             ["`lr_factor`"],
         ),
+        ("execution: {runs_at_once: 99}", "execution.runs_at_once", ["`99`", "at least 1 and at most 64), or auto"]),
+        ("execution: {runs_at_once: aut}", "execution.runs_at_once", ["`aut`", "did you mean `auto`?", "at most 64"]),
+        ("execution: {runs_at_once: }", "execution.runs_at_once", ["`null`", "at most 64), or auto"]),
         ("training: 3", "training", ["a mapping with the keys iterations, "]),
         ("tables: {reported: {mixers: {pooling: [3]}}}", "tables.reported", ["a table `reported` of its own"]),
         ("seeds: 3", "seeds", ["a list of one or more"]),
@@ -176,6 +182,22 @@ def test_each_mistake_is_named_once_where_it_stands(project: Path, text: str, pl
     )
     for word in words:
         assert word.replace("first in line 1", "first in line 2") in line
+
+
+def test_a_value_of_several_types_is_explained_as_one() -> None:
+    class Inner(Section):
+        edge: int
+
+    class Outer(Section):
+        steps: list[Annotated[int, Field(ge=1)] | Literal["all", "none"]]
+        shape: Inner | bool | None = None
+
+    with pytest.raises(ValidationError) as caught:
+        Outer.model_validate({"steps": [3, "al"], "shape": {"edges": 1}})
+    steps, shape = findings_of(caught.value, Outer).items()
+    whole = "a whole number (at least 1), or one of all, none"
+    assert steps == (("steps", 1), f"`al` is not allowed; did you mean `all`? needs {whole}")
+    assert shape[0] == ("shape",) and "a mapping with the keys edge, or true or false, or nothing" in shape[1]
 
 
 def test_the_full_study_has_no_overlay(project: Path) -> None:
