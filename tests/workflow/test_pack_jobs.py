@@ -35,7 +35,7 @@ def test_a_run_that_fails_fails_alone_and_is_tried_again(tmp_path):
 
 
 def test_what_the_store_holds_is_only_published(tmp_path):
-    """As when somebody deletes results/runs, or another study trained the same runs."""
+    """As when somebody deletes results/runs, or another study trained the same runs; unless it is damaged."""
     checkout = Checkout(tmp_path)
     one_core = ("--until", "publish", "--cores", "1")
     assert checkout.snakemake(*one_core).returncode == 0
@@ -45,3 +45,11 @@ def test_what_the_store_holds_is_only_published(tmp_path):
     done = checkout.snakemake(*one_core)
     assert done.returncode == 0 and "Training pack" not in done.stdout
     assert finished(checkout) == ["xs-tttt-identity", "xs-tttt-pooling3"]
+
+    (damaged,) = (path for path in checkout.runs() if "identity" in path.name)
+    for file in damaged.iterdir():
+        file.unlink()
+    (tmp_path / "results/store" / damaged.name / "history.csv").write_text("")
+    done = checkout.snakemake(*one_core)
+    assert done.returncode == 0 and done.stdout.count(": Training pack") == 1, done.stdout[-3000:]
+    assert checkout.planned(*one_core) == set()

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from tokenmix.errors import UserError
-from tokenmix.files import pretty_json, read_json, write_atomic
+from tokenmix.files import pretty_json, sha256_file, write_atomic
 from tokenmix.study.code import DIGITS
 from tokenmix.study.cost import estimate
+from tokenmix.study.tolerant import read_object
 
 #: runs side by side at most on one GPU, where the config leaves the number to a probe
 PROBED_AT_MOST = 4
@@ -81,13 +82,19 @@ def finished_runs(results: Path, runs: Iterable[str]) -> dict[str, str | None]:
     """The runs whose artefacts are whole in the store, with the pack that trained them (None: trained alone)."""
     found: dict[str, str | None] = {}
     for run in runs:
-        folder = results / "store" / run
-        if (folder / "finished.json").is_file():
-            try:
-                found[run] = read_json(folder / "packed.json")["pack"]
-            except (UserError, KeyError, TypeError):
-                found[run] = None
+        if _is_whole(results, run):
+            found[run] = read_object(results / "store" / run / "packed.json").get("pack")
     return found
+
+
+def _is_whole(results: Path, run: str) -> bool:
+    """Whether the artefacts are what they were when the run finished; where they are published that was seen to."""
+    store, published = results / "store" / run, results / "runs" / run
+    checksums = read_object(store / "finished.json")
+    return bool(checksums) and (
+        all((published / name).is_file() for name in checksums)
+        or all((store / name).is_file() and sha256_file(store / name) == wanted for name, wanted in checksums.items())
+    )
 
 
 def pack_file(results: Path, pack: str) -> Path:

@@ -1,11 +1,16 @@
 """Packs hold every unfinished run once, and finished runs stay where they were trained."""
 
 import json
+import shutil
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenmix.files import sha256_file
+from tokenmix.study import packs
 from tokenmix.study.packs import arrange, finished_runs, freeze_packs, pack_file, receipt
+from tokenmix.training.store import OUTPUTS
 
 entries = st.fixed_dictionaries(
     {
@@ -24,9 +29,9 @@ entries = st.fixed_dictionaries(
 @given(st.lists(entries, max_size=40), st.floats(0.1, 1000), st.integers(1, 16), st.booleans())
 def test_every_run_is_in_one_pack_with_its_like(runs, minutes, workers, gpu):
     runs = {f"run{number}": entry for number, entry in enumerate(runs)}
-    packs = arrange(runs, minutes, workers, gpu=gpu)
-    assert sorted(run for pack in packs for run in pack) == sorted(runs)
-    for pack in packs:
+    arranged = arrange(runs, minutes, workers, gpu=gpu)
+    assert sorted(run for pack in arranged for run in pack) == sorted(runs)
+    for pack in arranged:
         assert pack and len({(runs[run]["data_folder"], runs[run]["threads"]) for run in pack}) == 1
 
 
@@ -45,8 +50,8 @@ def test_short_runs_share_a_job_and_long_ones_do_not():
 
 
 def test_all_workers_of_a_machine_have_something_to_do():
-    packs = arrange({f"r{n}": entry() for n in range(16)}, 60, 4, gpu=False)
-    assert len(packs) == 8 and {len(pack) for pack in packs} == {2}
+    arranged = arrange({f"r{n}": entry() for n in range(16)}, 60, 4, gpu=False)
+    assert len(arranged) == 8 and {len(pack) for pack in arranged} == {2}
 
 
 def index(*runs):
@@ -59,11 +64,19 @@ def index(*runs):
     }
 
 
-def finish(results, run, pack):
-    """What a job leaves of a run that it trained."""
+def store(results, run):
+    """What a training leaves of a run; returns its folder."""
     folder = results / "store" / run
     folder.mkdir(parents=True)
-    (folder / "finished.json").write_text("{}")
+    for name in OUTPUTS:
+        (folder / name).write_text(f"{name} of {run}")
+    (folder / "finished.json").write_text(json.dumps({name: sha256_file(folder / name) for name in OUTPUTS}))
+    return folder
+
+
+def finish(results, run, pack):
+    """What a job leaves of a run that it trained."""
+    folder = store(results, run)
     (folder / "packed.json").write_text(json.dumps({"pack": pack}))
     receipt(results, pack).parent.mkdir(exist_ok=True)
     receipt(results, pack).write_text("{}")
@@ -89,8 +102,27 @@ def test_a_pack_whose_runs_failed_is_tried_again(tmp_path):
 
 
 def test_a_run_finished_without_a_pack_needs_none(tmp_path):
-    folder = tmp_path / "results/store/a"
-    folder.mkdir(parents=True)
-    (folder / "finished.json").write_text("{}")
+    store(tmp_path / "results", "a")
     assert finished_runs(tmp_path / "results", ["a", "b"]) == {"a": None}
     assert json.loads(freeze_packs(index("a"), tmp_path, 1).read_text()) == {}
+
+
+@pytest.mark.parametrize("name", [*OUTPUTS, "finished.json"])
+@pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_a_run_that_was_damaged_before_it_was_published_is_trained_again(tmp_path, name, damage):
+    results = tmp_path / "results"
+    first = json.loads(freeze_packs(index("a", "b"), tmp_path, 1).read_text())
+    for run in ("a", "b"):
+        finish(results, run, first[run])
+    file = results / "store/a" / name
+    file.write_text("x") if damage == "changed" else file.unlink()
+    again = json.loads(freeze_packs(index("a", "b"), tmp_path, 1).read_text())
+    assert again["b"] == first["b"] and json.loads(pack_file(results, again["a"]).read_text())["runs"] == ["a"]
+    assert not receipt(results, again["a"]).exists(), "its training should be planned"
+
+
+def test_published_runs_are_not_read_again(tmp_path, monkeypatch):
+    results = tmp_path / "results"
+    shutil.copytree(store(results, "a"), results / "runs/a", ignore=shutil.ignore_patterns("finished.json"))
+    monkeypatch.setattr(packs, "sha256_file", lambda path: pytest.fail(f"{path} is read"))
+    assert finished_runs(results, ["a"]) == {"a": None}
