@@ -9,6 +9,7 @@ import tokenmix
 from tokenmix.data.card import Facts
 from tokenmix.errors import UserError
 from tokenmix.study.checkpoints import load_checkpoints
+from tokenmix.study.config import LARGEST, SMALLEST
 from tokenmix.study.datahash import DataIdentity, data_identity
 from tokenmix.study.grammar import nearest
 from tokenmix.study.manifest import DatasetEntry, load_manifest
@@ -54,6 +55,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the chosen sub-command."""
+    size = getattr(args, "size", None)
+    if size is not None and not SMALLEST <= size <= LARGEST:
+        raise UserError(f"--size is {size}; give a number of pixels from {SMALLEST} to {LARGEST}")
     if args.folder is None:
         out = getattr(args, "out", None)
         args.folder = out.parent if out else Path("data")

@@ -28,11 +28,16 @@ def register(folder: Path, name: str | None, data_folder: Path) -> tuple[str, Pa
     folder = expanded(folder).resolve()
     if not str(folder).isprintable():
         raise UserError(f"{str(folder)!r} cannot be registered; rename it: UTF-8, no control characters")
-    if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; name the folder that holds train/ and val/")
-    name = _checked_name(name or re.sub(r"[^a-z0-9]+", "_", folder.name.lower()).strip("_"))
-    found = find_images(folder)
-    channels, checksum = _read_all(found)
+    name = name or re.sub(r"[^a-z0-9]+", "_", folder.name.lower()).strip("_")
+    try:
+        if not folder.is_dir():
+            raise UserError(f"{folder} is no folder; name the folder that holds train/ and val/")
+        name = _checked_name(name)
+        found = find_images(folder)
+        channels, checksum = _read_all(found)
+    except OSError as error:
+        where = error.filename or folder
+        raise UserError(f"{where} cannot be read: {error.strerror}; make it readable, or remove it") from error
     path = data_folder / "registered" / f"{name}.yaml"
     _check_free(name, path, folder, checksum, data_folder)
     write_atomic(path, _entry(found, name, channels, checksum))

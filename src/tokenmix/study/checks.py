@@ -248,6 +248,17 @@ def _folders(raw: Mapping[str, Any]) -> Iterator[Finding]:
                 place,
                 f"{quote(folder)} cannot be used: `{folder[0]}` may not stand in front; write ./ or the whole path",
             )
+        elif "mirrors" in place and _home_is_unknown(folder):
+            yield place, f"{quote(folder)} cannot be found: nobody here has that home; write the whole path"
+
+
+def _home_is_unknown(folder: str) -> bool:
+    """Whether a path begins in the home (`~name`) of a user who is not there."""
+    try:
+        Path(folder).expanduser()
+    except RuntimeError:
+        return True
+    return False
 
 
 def _list(value: Any) -> list[Any]:

@@ -30,7 +30,8 @@ def _without_left_out(value: Any) -> Any:
 Metric = Literal["accuracy", "balanced_accuracy", "auc", "f1"]
 METRICS: tuple[str, ...] = get_args(Metric)
 Kernel = Annotated[int, Field(ge=3, le=99, json_schema_extra={"not": {"multipleOf": 2}}), AfterValidator(_odd)]
-Size = Annotated[int, Field(ge=8, le=2048)]
+SMALLEST, LARGEST = 8, 2048
+Size = Annotated[int, Field(ge=SMALLEST, le=LARGEST)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 #: Names of data sets and tables stand in the names of runs, files, rules and TeX commands.
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]

@@ -1,7 +1,9 @@
 """`tokenmix data` as a user types it."""
 
+import errno
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +52,10 @@ def test_a_real_data_set_comes_from_the_mirror(
             ["prepare", "breastmnist", "--size", "32"],
             "not offered at 32 pixels; choose one of 28, 64, 128, 224",
         ),
-        (["prepare", "phantom_organs", "--size", "4"], "choose 16 pixels or more"),
+        (["prepare", "phantom_organs", "--size", "8"], "choose 16 pixels or more"),
+        (["prepare", "phantom_organs", "--size", "0"], "--size is 0; give a number of pixels from 8 to 2048"),
+        (["fetch", "breastmnist", "--size", "-3"], "--size is -3; give"),
+        (["register", "nowhere", "--size", "2049"], "--size is 2049; give"),
         (["fetch", "phantom_organs", "--size", "28"], "has no file to fetch"),
         (["register", "nowhere"], "is no folder"),
     ],
@@ -62,6 +67,39 @@ def test_mistakes_are_one_message(
     error = capsys.readouterr().err
     assert message in error and error.startswith("error: ")
     assert not (tmp_path / "data").exists() or not list((tmp_path / "data").rglob("*.npy"))
+
+
+@pytest.mark.parametrize("size", ["0", "-3"])
+def test_an_own_folder_is_not_prepared_at_a_size_that_is_none(tmp_path: Path, size: str, capsys) -> None:
+    image_folder(tmp_path / "own", {"train": 2, "val": 1, "test": 1})
+    options = ["--folder", str(tmp_path / "data")]
+    assert cli.main(["data", "register", str(tmp_path / "own"), *options]) == 0
+    assert cli.main(["data", "prepare", "own", "--size", size, *options]) == 2
+    assert capsys.readouterr().err == f"error: --size is {size}; give a number of pixels from 8 to 2048\n"
+
+
+@pytest.mark.parametrize("unreadable", ["train/cat/001.png", "val"])
+def test_what_may_not_be_read_is_named_when_registering(
+    tmp_path: Path, unreadable: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = image_folder(tmp_path / "own", {"train": 2, "val": 1, "test": 1}) / unreadable
+
+    def guard(name: str) -> None:  # permissions do not bind root
+        method = getattr(Path, name)
+
+        def guarded(path: Path) -> Any:
+            if path == refused:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return method(path)
+
+        monkeypatch.setattr(Path, name, guarded)
+
+    guard("read_bytes")
+    guard("iterdir")
+    assert cli.main(["data", "register", str(tmp_path / "own"), "--folder", str(tmp_path / "data")]) == 2
+    message = f"error: {refused} cannot be read: Permission denied; make it readable, or remove it\n"
+    assert capsys.readouterr().err == message
+    assert not (tmp_path / "data").exists()
 
 
 def test_registering_prints_lines_that_the_config_understands(

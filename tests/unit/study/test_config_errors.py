@@ -87,6 +87,7 @@ def overlaid(root: Path, text: str) -> list[str]:
         ("execution: {runs_at_once: 99}", "execution.runs_at_once", ["`99`", "at least 1 and at most 64), or auto"]),
         ("execution: {runs_at_once: aut}", "execution.runs_at_once", ["`aut`", "did you mean `auto`?", "at most 64"]),
         ("execution: {runs_at_once: }", "execution.runs_at_once", ["`null`", "at most 64), or auto"]),
+        ("data: {mirrors: [a, ~nosuchuser/x]}", "data.mirrors.1", ["`~nosuchuser/x`", "write the whole path"]),
         ("training: 3", "training", ["a mapping with the keys iterations, "]),
         ("tables: {reported: {mixers: {pooling: [3]}}}", "tables.reported", ["a table `reported` of its own"]),
         ("seeds: 3", "seeds", ["a list of one or more"]),
