@@ -11,6 +11,8 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 #: seconds; the plugin asks squeue for its jobs at most three minutes apart
 LONGEST_PAUSE = 180
+#: seconds; what MinJobAge=0 stands for
+FOR_EVER = 10**9
 
 
 def check_cluster(workflow) -> None:
@@ -47,10 +49,12 @@ def choose_status_command(workflow, configuration: dict[str, str]) -> None:
     """
     if "slurmdbd" in configuration.get("AccountingStorageType", ""):
         return
-    kept = int(configuration.get("MinJobAge", "0").split()[0])  # "300 sec"
-    if kept <= LONGEST_PAUSE:
+    told = re.match(r"\d+", configuration.get("MinJobAge", ""))  # "300 sec"
+    kept = int(told[0]) or FOR_EVER if told else None
+    if kept is None or kept <= LONGEST_PAUSE:
+        soon = f"{kept} seconds after their end" if kept else "at a time that it does not tell (no MinJobAge)"
         refuse(
-            f"SLURM's accounting is off here and squeue forgets jobs {kept} seconds after their end, so Snakemake "
+            f"SLURM's accounting is off here and squeue forgets jobs {soon}, so Snakemake "
             "could miss it and wait for ever; ask the administrators for accounting, or for the default MinJobAge=300"
         )
     workflow.executor_settings.status_command = "squeue"

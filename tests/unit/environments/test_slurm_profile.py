@@ -36,12 +36,21 @@ def test_where_accounting_is_off_jobs_are_watched_with_squeue(storage):
     assert plugin.get_min_job_age() == 300
 
 
-def test_a_cluster_that_forgets_jobs_at_once_and_keeps_no_accounts_is_refused(capsys):
+def test_a_cluster_that_never_forgets_jobs_is_watched_with_squeue():
+    assert chosen("sacct", AccountingStorageType="accounting_storage/none", MinJobAge="0 sec") == "squeue"
+    # the plugin turns to sacct where jobs are forgotten before it asks three times
+    assert plugin.get_min_job_age() > 24 * 3600
+
+
+@pytest.mark.parametrize(
+    ("age", "words"), [({"MinJobAge": "60 sec"}, "60 seconds"), ({}, "a time that it does not tell")]
+)
+def test_a_cluster_that_forgets_jobs_at_once_and_keeps_no_accounts_is_refused(age, words, capsys):
     with pytest.raises(SystemExit) as end:
-        chosen("sacct", AccountingStorageType="accounting_storage/none", MinJobAge="60 sec")
+        chosen("sacct", AccountingStorageType="accounting_storage/none", **age)
     assert end.value.code == 2
     message = capsys.readouterr().err
-    assert message.count("\n") == 1 and "60 seconds" in message and "MinJobAge=300" in message
+    assert message.count("\n") == 1 and words in message and "MinJobAge=300" in message
 
 
 def test_the_profile_is_found_from_a_clone_and_asks_for_a_warning_before_the_time_limit(tmp_path):
