@@ -31,7 +31,9 @@ from tokenmix.study.yaml_lines import Place
 
 Finding = tuple[Place, str]
 #: tables of the paper that are not lists of models: data sets, published scores, switches of the protocol
-OWN_TABLES = ("datasets", "reported", "switches")
+PAPERS_TABLES = ("datasets", "reported", "switches")
+#: names whose rule `table_<name>` or whose files are those of such a table
+OWN_TABLES = (*PAPERS_TABLES, *(f"of_{name}" for name in PAPERS_TABLES), "reported_noise")
 
 
 def check(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_folder: Path) -> list[Finding]:
@@ -84,7 +86,7 @@ def _tables(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_
     for name, table in entries(tables):
         place: Place = ("tables", name)
         if name in OWN_TABLES:
-            yield place, f"the paper has a table {quote(name)} of its own; choose another name"
+            yield place, f"{quote(name)} is the name of a table or rule that every study has; choose another name"
         for i, dataset in enumerate(_list(table.get("datasets"))):
             if isinstance(dataset, str) and dataset not in used:
                 hint = nearest(dataset, map(str, used))

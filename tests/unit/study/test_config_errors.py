@@ -89,7 +89,10 @@ def overlaid(root: Path, text: str) -> list[str]:
         ("execution: {runs_at_once: }", "execution.runs_at_once", ["`null`", "at most 64), or auto"]),
         ("data: {mirrors: [a, ~nosuchuser/x]}", "data.mirrors.1", ["`~nosuchuser/x`", "write the whole path"]),
         ("training: 3", "training", ["a mapping with the keys iterations, "]),
-        ("tables: {reported: {mixers: {pooling: [3]}}}", "tables.reported", ["a table `reported` of its own"]),
+        *[
+            (f"tables: {{{name}: {{mixers: {{pooling: [3]}}}}}}", f"tables.{name}", [f"`{name}` is the name of a"])
+            for name in ("reported", "reported_noise", "of_datasets", "of_reported", "of_switches")
+        ],
         ("seeds: 3", "seeds", ["a list of one or more"]),
         ("seeds: []", "seeds", ["a list of one or more"]),
         ("seeds: [0, 0]", "seeds.1", ["twice"]),
