@@ -1,6 +1,5 @@
 """Headless Chromium, driven over a pipe by its DevTools protocol: what a reader does, and what the browser says."""
 
-import base64
 import contextlib
 import json
 import os
@@ -116,10 +115,6 @@ class Browser:
         element = f"document.querySelector({json.dumps(selector)})"
         self.evaluate(f"{element}.value = {json.dumps(value)}, {element}.dispatchEvent(new Event('change'))")
         assert self.evaluate(f"{element}.value") == value
-
-    def screenshot(self, path: Path) -> None:
-        """A PNG of what is visible."""
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command of the protocol and its answer; events on the way are noted."""

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from checkout import TINY, Checkout
@@ -36,7 +37,7 @@ def test_an_unknown_study_names_those_that_exist(checkout):
 
 
 def test_the_full_study_stops_where_there_is_no_gpu(checkout):
-    if any(__import__("pathlib").Path("/dev").glob("nvidia[0-9]*")):
+    if any(Path("/dev").glob("nvidia[0-9]*")):
         pytest.skip("this machine has a GPU")
     message = refused(checkout, "paper", study="full")
     assert "GPU-hours" in message and "--profile slurm" in message

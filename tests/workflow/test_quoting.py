@@ -241,7 +241,10 @@ def test_classes_that_cannot_be_written_down_are_refused(tmp_path: Path, name: s
 def test_every_word_of_a_rule_s_command_is_quoted():
     whole_numbers = {"{params.size}", "{threads}", "{resources.attempt}", "{resources.attempts_left}"}
     for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
-        for command in re.findall(r"^    shell:\n((?:        .*\n)+)", path.read_text(), flags=re.MULTILINE):
+        text = path.read_text()
+        commands = re.findall(r"^    shell:\n((?:        .*\n)+)", text, flags=re.MULTILINE)
+        assert len(commands) == text.count("shell:"), f"{path.name} has commands that are not looked at"
+        for command in commands:
             words = set(re.findall(r"(?<!\{)\{[^{}]+\}(?!\})", command)) - whole_numbers
             assert all(word.endswith(":q}") for word in words), (path.name, words)
 
