@@ -73,7 +73,8 @@ def start(model: nn.Module, name: str, state: Mapping[str, Tensor], init: str) -
                 f"the checkpoint {checkpoint} {words} {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}; "
                 f"for {name}; choose the released file, untouched"
             )
-    return rows + [_row(None, source[key][0], "dropped") for key in source if key in unused]
+    # sorted: a file of safetensors lists its tensors in an order of chance
+    return rows + [_row(None, source[key][0], "dropped") for key in sorted(unused)]
 
 
 def _row(ours: str | None, theirs: str | None, how: str) -> Row:

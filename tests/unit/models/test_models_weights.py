@@ -181,6 +181,14 @@ def test_mixers_without_attention_weights_start_new(state, mixer):
     assert all(row["from"] is None for row in rows if row["tensor"] and ".mixer." in row["tensor"])
 
 
+def test_what_is_dropped_is_told_in_the_same_order_whatever_that_of_the_file(state):
+    told = []
+    for names in (state, reversed(state)):
+        model = build_model("s12-pptt-conv3", channels=3, classes=2, size=64, options={"norm": "channel"})
+        told.append(start(model, "s12-pptt-conv3", {name: state[name] for name in names}, "pretrained"))
+    assert told[0] == told[1]
+
+
 def test_a_second_position_map_is_dropped_and_stages_are_still_found(state):
     shifted = {}
     for name, value in state.items():
