@@ -43,9 +43,8 @@ FIGURES = {
     "curves": [f"{RESULTS}/runs/{run}/history.csv" for run in PLAN["runs"]],
     "scores": METRICS,
     "confusion": [
-        file
-        for table in list(PLAN["tables"])[:1]
-        for file in [*metrics_of(table), *confusion_of(table)]
+        *METRICS,
+        *(file for table in PLAN["tables"] for file in confusion_of(table)),
     ],
     "kernels": METRICS,
     "uplift": METRICS,

@@ -1,4 +1,4 @@
-"""Which class is taken for which: the confusion matrix of the best model on each data set."""
+"""Which class is taken for which: the confusion matrix of the best model on each data set, over all tables."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,7 @@ from tokenmix.reporting.figures_style import grid, nothing, panel_title
 from tokenmix.reporting.findings import main_metric
 from tokenmix.reporting.inputs import Study, parsed
 from tokenmix.reporting.names import enumerate_words, metric_name, row_text
+from tokenmix.reporting.parts import Part
 from tokenmix.reporting.ranking import rank
 from tokenmix.reporting.records import Cell, Table
 from tokenmix.reporting.tex import escape
@@ -14,6 +15,8 @@ from tokenmix.rows import read_rows
 
 #: classes up to which a panel shows names and shares
 _LEGIBLE = 12
+#: panels of one part
+_PANELS = 6
 
 
 def shares(study: Study, table: Table, dataset: str, cell: Cell) -> list[list[float]]:
@@ -33,30 +36,47 @@ def shares(study: Study, table: Table, dataset: str, cell: Cell) -> list[list[fl
     return [[count / sum(row) if sum(row) else float("nan") for count in row] for row in counts]
 
 
-def confusion(study: Study) -> tuple[Any, str]:
-    """One panel a data set of the first table: its best model by the main metric."""
-    table = study.first_table
-    metric = main_metric(table)
-    multi = [name for name in table.datasets if study.card(name)["task"] == "multi-label"]
-    best = {name: rank(study, table, name, metric).best for name in table.datasets if name not in multi}
-    shown = {name: cell for name, cell in best.items() if cell}
+def confusion(study: Study) -> list[Part]:
+    """One panel a data set: its best model by the main metric over all tables, six to a part."""
+    datasets = [name for name in study.datasets if any(name in table.datasets for table in study.tables.values())]
+    multi = [name for name in datasets if study.card(name)["task"] == "multi-label"]
+    best = {name: _best(study, name) for name in datasets if name not in multi}
+    shown = [(name, *found) for name, found in best.items() if found]
     caption = (
-        f"Confusion matrices on the test split, over all seeds, of the model with the highest {metric_name(metric)} on "
-        f"each data set of Table~\\ref{{tab:{table.name}}}: in each row, the cases of one true class in percent by "
-        "predicted class (blank: none)."
+        "Confusion matrices on the test split, over all seeds, of the model with the highest "
+        f"{_metrics(study)} on each data set, and the table it stands in: in each row, the cases of one true class in "
+        "percent by predicted class (blank: none)."
     )
     if multi:
         titles = escape(enumerate_words([study.title(name) for name in multi]))
         caption += f" Not shown: {titles}, whose labels do not exclude each other, so that none is taken for another."
     if not shown:
-        return nothing("No model finished on a data set whose classes exclude each other."), caption
-    figure, axes = grid(len(shown), 2.6, columns=2)
-    for axis, (dataset, cell) in zip(axes, shown.items(), strict=False):
-        _draw(axis, shares(study, table, dataset, cell), study.card(dataset)["classes"])
-        axis.set_title(f"{panel_title(study.title(dataset), 40)}\n{panel_title(row_text(*cell.row), 40)}")
-    if any(len(study.card(name)["classes"]) > _LEGIBLE for name in shown):
+        return [(nothing("No model finished on a data set whose classes exclude each other."), caption)]
+    if any(len(study.card(name)["classes"]) > _LEGIBLE for name, _, _ in shown):
         caption += f" With more than {_LEGIBLE} classes: from white (none) to black (all), classes by number."
-    return figure, caption
+    parts = []
+    for start in range(0, len(shown), _PANELS):
+        here = shown[start : start + _PANELS]
+        figure, axes = grid(len(here), 2.75, columns=2)
+        for axis, (dataset, table, cell) in zip(axes, here, strict=False):
+            _draw(axis, shares(study, table, dataset, cell), study.card(dataset)["classes"])
+            lines = (study.title(dataset), row_text(*cell.row), table.name.replace("_", " "))
+            axis.set_title("\n".join(panel_title(line, 40) for line in lines))
+        parts.append((figure, "Confusion matrices of further data sets." if start else caption))
+    return parts
+
+
+def _best(study: Study, dataset: str) -> tuple[Table, Cell] | None:
+    """The best cell of a data set over the tables that show the metric of the first of them, and its table."""
+    tables = [table for table in study.tables.values() if dataset in table.datasets]
+    metric = main_metric(tables[0])
+    found = [(table, rank(study, table, dataset, metric).best) for table in tables if metric in table.metrics]
+    finished = [(table, cell) for table, cell in found if cell]
+    return max(finished, key=lambda pair: pair[1].mean, default=None)
+
+
+def _metrics(study: Study) -> str:
+    return " or ".join(dict.fromkeys(metric_name(main_metric(table)) for table in study.tables.values()))
 
 
 def _draw(axis: Any, matrix: Sequence[Sequence[float]], classes: Sequence[str]) -> None:

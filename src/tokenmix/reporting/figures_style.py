@@ -1,7 +1,7 @@
 """One look for all figures: sized to the text, readable in grey, the same bytes at every build."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 #: width of the text in inches (A4 less two margins of 23 mm)
 TEXT_WIDTH = 6.45
-#: colours that keep distinct greys when printed (dark to light), with a marker and a line for each mixer
+#: colours that keep distinct greys when printed (dark to light), with a marker and a line for each mixer, and for
+#: extensions beside the plain mixer
 _LOOKS: dict[str, tuple[str, str, str]] = {
     "pooling": ("#0b3c5d", "o", "-"),
     "conv": ("#b3431f", "s", "-"),
@@ -24,17 +25,25 @@ _LOOKS: dict[str, tuple[str, str, str]] = {
     "random": ("#8c8c8c", "+", ":"),
     "random_learned": ("#b08ea2", "*", "--"),
     "resnet18": ("#111111", "P", "--"),
+    "slopes": ("#0b3c5d", "o", "--"),
+    "cls": ("#e08e2b", "D", "-."),
+    "register": ("#8c8c8c", "s", ":"),
+    "bilinear": ("#0b3c5d", "o", "--"),
+    "coordmlp": ("#e08e2b", "D", "-."),
+    "bilinear+coordmlp": ("#8c8c8c", "s", ":"),
 }
 _SPARE = ("#2a9d8f", "#d1495b", "#6d6875", "#bc6c25", "#457b9d")
 _SPARE_MARKERS = "<>hpdX"
 
+#: of the PNG
+_DPI = 150
 _SETTINGS: Any = {
     "font.family": "sans-serif", "font.size": 8, "axes.titlesize": 8.5, "axes.labelsize": 8,
     "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7, "legend.frameon": False,
     "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6, "axes.grid": True,
     "grid.color": "0.9", "grid.linewidth": 0.5, "axes.axisbelow": True, "lines.linewidth": 1.1,
     "lines.markersize": 4, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.minor.visible": False,
-    "pdf.fonttype": 42, "savefig.dpi": 150, "figure.constrained_layout.use": True, "text.usetex": False,
+    "pdf.fonttype": 42, "savefig.dpi": _DPI, "figure.constrained_layout.use": True, "text.usetex": False,
 }  # fmt: skip
 
 
@@ -67,6 +76,12 @@ def look(model_or_mixer: str) -> dict[str, Any]:
         # costs exactly what depthwise convolution does: an open ring shows around its diamond
         style |= {"markerfacecolor": "none", "markersize": 6}
     return style
+
+
+def look_of_row(model: str, init: str) -> dict[str, Any]:
+    """The same where rows of one mixer stand side by side: extensions have their own look, cold starts are dotted."""
+    extended = "+".join(model_name(model).extensions)
+    return look(extended or model) | ({"linestyle": ":"} if init == "cold" else {})
 
 
 def grid(panels: int, height: float, *, columns: int = 3, share_y: bool = False) -> tuple[Any, list[Any]]:
@@ -113,12 +128,34 @@ def panel_title(text: str, limit: int = 26) -> str:
     return short.replace("$", r"\$")
 
 
-def save(figure: "Figure", path: Path) -> None:
-    """Write `<path>.pdf` and `<path>.png`, without dates or versions, so that equal data give equal bytes."""
-    for suffix, metadata in (
-        (".pdf", {"CreationDate": None, "Creator": None, "Producer": None}),
-        (".png", {"Software": None}),
-    ):
+def save(figures: "Sequence[Figure]", path: Path) -> None:
+    """Write `<path>.pdf`, a page a figure, and `<path>.png` with all below each other.
+
+    Without dates or versions, so that equal data give equal bytes.
+    """
+    from matplotlib.backends.backend_pdf import PdfPages
+
+    content = io.BytesIO()
+    with PdfPages(content, metadata={"CreationDate": None, "Creator": None, "Producer": None}) as pages:
+        for figure in figures:
+            pages.savefig(figure)
+    write_atomic(path.with_name(path.name + ".pdf"), content.getvalue())
+    write_atomic(path.with_name(path.name + ".png"), _stacked(figures))
+
+
+def _stacked(figures: "Sequence[Figure]") -> bytes:
+    from PIL import Image
+
+    pictures = []
+    for figure in figures:
         content = io.BytesIO()
-        figure.savefig(content, format=suffix[1:], metadata=metadata)
-        write_atomic(path.with_name(path.name + suffix), content.getvalue())
+        figure.savefig(content, format="png")
+        pictures.append(Image.open(content).convert("RGB"))
+    whole = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), "white")
+    top = 0
+    for picture in pictures:
+        whole.paste(picture, (0, top))
+        top += picture.height
+    content = io.BytesIO()
+    whole.save(content, format="png", dpi=(_DPI, _DPI))
+    return content.getvalue()

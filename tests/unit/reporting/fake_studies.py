@@ -116,7 +116,11 @@ def make_study(
                     "model": model,
                     "init": "scratch",
                     "seed": seed,
-                    "tables": list(index["tables"]),
+                    "tables": [
+                        table
+                        for table, entry in index["tables"].items()
+                        if key in entry.get("datasets", [key]) and [model, "scratch"] in entry["rows"]
+                    ],
                     "global_stages": [3, 4] if model.endswith("7") else [],
                 }
                 failed = (name, model) in diverged and seed == seeds[-1]

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 from fake_studies import MODELS, open_study
+from pdf import pdf_text
+from PIL import Image
 
 from tokenmix.errors import UserError
 from tokenmix.reporting import figures
-from tokenmix.reporting.figures_style import look
+from tokenmix.reporting.figures_style import look, save
+from tokenmix.reporting.inputs import Study
 
 
 @pytest.mark.parametrize("name", list(figures.FIGURES))
@@ -34,7 +37,7 @@ def test_axes_have_units_and_names(tmp_path: Path) -> None:
 
 def test_scores_show_the_mean_the_interval_and_each_seed(tmp_path: Path) -> None:
     study = open_study(tmp_path)
-    figure, _ = figures.scores(study)
+    [(figure, _)] = figures.scores(study)
     axis = figure.axes[0]
     shown = study.cells["breastmnist-28", MODELS[0], "scratch", "auc"]
     bar, seeds, mean = axis.lines[:3]
@@ -55,11 +58,53 @@ def test_the_curve_of_a_mixer_is_that_of_its_best_kernel_on_validation(tmp_path:
                 "epoch,iteration,lr,train_loss,val_loss,val_accuracy,val_balanced_accuracy,val_f1_macro,selected\n"
                 "1,60,0.1,1,1,0.99,0.99,0.99,1\n2,120,0.1,1,nan,nan,nan,nan,0\n"
             )
-    figure, _ = figures.curves(study)
+    [(figure, _)] = figures.curves(study)
     curve = [line for line in figure.axes[0].lines if line.get_color() == look("local_attn")["color"]]
     assert len(curve) == 1
     assert list(curve[0].get_xdata()) == [60]
     assert list(curve[0].get_ydata()) == [pytest.approx(0.99)]
+
+
+TABLE = {"datasets": ["breastmnist-28"], "metrics": ["auc"], "init": "scratch"}
+PLAIN = "xs-tttt-local_attn3"
+EXTENDED = (f"{PLAIN}+slopes", f"{PLAIN}+cls", f"{PLAIN}+register")
+
+
+def several_tables(root: Path) -> Study:
+    """Two tables with runs of their own, and between them one that shows nothing but runs of the first."""
+    rows = {"first": MODELS[:4], "again": MODELS[:2], "more_of_it": [PLAIN, *EXTENDED]}
+    tables = {name: {**TABLE, "rows": [[model, "scratch"] for model in rows[name]]} for name in rows}
+    models = (*MODELS[:4], *EXTENDED)
+    return open_study(root, datasets=["breastmnist"], models=models, diverged=(), tables=tables)
+
+
+@pytest.mark.parametrize("name", ["curves", "scores"])
+def test_each_table_with_runs_of_its_own_has_a_part(name: str, tmp_path: Path) -> None:
+    study = several_tables(tmp_path)
+    figures.write(study, name, tmp_path)
+    save([figures.FIGURES[name](study)[0][0]], tmp_path / "alone")
+    first, second = pdf_text(tmp_path / f"{name}.pdf").rstrip("\f\n").split("\f")
+    assert "first" in first
+    assert "convolution" in first
+    assert "more of it" in second
+    assert "local attention" in second
+    assert "convolution" not in second
+    tex = (tmp_path / f"{name}.tex").read_text()
+    here, further = tex.split("\\tmxfurther")
+    assert "page=1" in here
+    assert f"Continued in Figure~\\ref{{fig:{name}-2}}." in here
+    assert "page=2" in further
+    assert "Table~\\ref{tab:more_of_it}. Continues Figure" in further
+    both, alone = (Image.open(tmp_path / file) for file in (f"{name}.png", "alone.png"))
+    assert both.crop((0, 0, *alone.size)).tobytes() == alone.tobytes()
+    assert both.height > alone.height
+
+
+def test_models_that_differ_by_their_extensions_have_curves_of_their_own_look(tmp_path: Path) -> None:
+    _, (figure, _) = figures.curves(several_tables(tmp_path))
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in figure.axes[0].lines}
+    assert len(looks) == 1 + len(EXTENDED)
+    assert len({marker for _, marker, _ in looks}) == 1 + len(EXTENDED)
 
 
 def test_mixers_differ_by_more_than_colour() -> None:

@@ -82,6 +82,25 @@ def test_six_data_sets_with_26_models_fit_the_page(tmp_path: Path) -> None:
     assert "A & B_50% of #1 {really} $long$" in re.sub(r"\s+", " ", text)
 
 
+def test_a_figure_of_each_table_is_continued_in_the_appendix(tmp_path: Path) -> None:
+    base = {"datasets": ["breastmnist-28"], "metrics": ["auc"], "init": "scratch"}
+    rows = {"one": MODELS[0], "two": MODELS[1], "three": MODELS[2]}
+    tables = {name: {**base, "rows": [[model, "scratch"]]} for name, model in rows.items()}
+    path = make_study(tmp_path, datasets=("breastmnist",), models=MODELS[:3], diverged=(), tables=tables)
+    generate(path)
+    assert typeset(path) == 0
+    text = " ".join("\n".join(pages(tmp_path / "results/fake/paper.pdf")).split())
+    heading = "Further tables and data sets in figures"
+    here, further = text.index("Learning curves of Table 2: "), text.index("Learning curves of Table 4. Continues")
+    assert here < text.index(heading) < further
+    number = re.search(r"Figure (\d+)\. Learning curves of Table 2", text)
+    last = re.search(r"Figure (\d+)\. Learning curves of Table 4\. Continues Figure (\d+)\.", text)
+    assert number
+    assert last
+    assert last[2] == number[1]
+    assert f"to {last[1]}." in text[here:]
+
+
 def test_values_work_in_headings_captions_and_mathematics(tmp_path: Path) -> None:
     path = make_study(tmp_path, datasets=("breastmnist",), models=MODELS[:3], diverged=())
     generate(path, figures=False)
