@@ -101,6 +101,15 @@ def test_a_figure_of_each_table_is_continued_in_the_appendix(tmp_path: Path) -> 
     assert f"to {last[1]}." in text[here:]
 
 
+def test_published_values_of_the_longest_model_names_fit_the_page(tmp_path: Path) -> None:
+    models = ("s12-tttt-local_attn5", "s12-tttt-local_attn5+bilinear+coordmlp")
+    titles = {"imagewoof": "The dogs of ImageWoof"}
+    path = make_study(tmp_path, datasets=("imagewoof",), models=models, diverged=(), titles=titles, size=64)
+    generate(path, figures=False)
+    assert typeset(path, small_manuscript(tmp_path / "paper", "\\studytable{reported}")) == 0
+    assert "bilinear patch" in pages(tmp_path / "results/fake/paper.pdf")[0]
+
+
 def test_values_work_in_headings_captions_and_mathematics(tmp_path: Path) -> None:
     path = make_study(tmp_path, datasets=("breastmnist",), models=MODELS[:3], diverged=())
     generate(path, figures=False)
