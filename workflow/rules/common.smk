@@ -34,7 +34,7 @@ SWITCHED_RUNS = [
     for run, entry in PLAN["runs"].items()
     if "switches" in entry["tables"]
 ]
-SWITCHED_CARD = [CARDS[PLAN["switches"]["dataset"]]] if SWITCHES else []
+SWITCHED_CARDS = sorted({CARDS[compared["dataset"]] for compared in PLAN["switches"]})
 METRICS = [file for table in PLAN["tables"] for file in metrics_of(table)]
 #: figure -> what it is drawn from
 FIGURES = {

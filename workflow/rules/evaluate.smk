@@ -33,11 +33,11 @@ rule evaluate:
 
 
 rule evaluate_switches:
-    """One model under each variant of the protocol: means over seeds, and differences to the corrected one."""
+    """Models under each variant of the protocol: means over seeds, and differences to the corrected one."""
     input:
         predictions=expand("{run}/predictions.npz", run=SWITCHED_RUNS),
         attestations=expand("{run}/run.json", run=SWITCHED_RUNS),
-        card=ancient(SWITCHED_CARD),
+        cards=ancient(SWITCHED_CARDS),
     output:
         csv=f"{STUDY}/metrics/switches.csv",
     log:

@@ -6,7 +6,7 @@ rule table_of_switches:
     input:
         metrics=SWITCHES,
         attestations=expand("{run}/run.json", run=SWITCHED_RUNS),
-        card=SWITCHED_CARD,
+        cards=SWITCHED_CARDS,
     output:
         tex=f"{STUDY}/paper/tables/switches.tex",
         csv=report(

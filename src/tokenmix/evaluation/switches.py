@@ -1,7 +1,7 @@
 """`tokenmix switches`: what each difference to the published protocol is worth, alone and together.
 
-The runs are compared like those of a table, with a variant of the protocol where a table has a model: means over
-seeds, and differences to the corrected protocol in resamples of the same cases.
+The runs of each comparison are compared like those of a table, with a variant of the protocol where a table has a
+model: means over seeds, and differences to the corrected protocol in resamples of the same cases.
 """
 
 import argparse
@@ -18,8 +18,7 @@ from tokenmix.rows import records_text
 
 #: `difference` is that to the corrected protocol, with its interval; both are empty for the corrected protocol
 SWITCH_COLUMNS = (
-    "variant", *(name for name in CELL_COLUMNS if name not in ("model", "init")),
-    "difference", "difference_low", "difference_high",
+    "variant", *CELL_COLUMNS, "difference", "difference_low", "difference_high",
 )  # fmt: skip
 
 
@@ -30,14 +29,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write one row for each metric and variant that trains otherwise than the corrected protocol."""
+    """Write one row for each comparison, metric and variant that trains otherwise than the corrected protocol."""
     index = read_json(args.plan)
-    compared = index["switches"]
-    if not compared:
+    if not index["switches"]:
         raise UserError(f"the study compares no switches; {args.plan}; name `dataset` and `model` under `switches`")
-    records = list(_records(args.plan, compared, index["evaluation"]))
+    records: list[Record] = []
+    for compared in index["switches"]:
+        found = list(_records(args.plan, compared, index["evaluation"]))
+        variants = len({record["variant"] for record in found})
+        print(f"{compared['model']} ({compared['init']}) on {compared['dataset']}: {variants} variants")
+        records += found
     write_atomic(args.out, records_text(SWITCH_COLUMNS, records))
-    print(f"{compared['model']} on {compared['dataset']}: {len({r['variant'] for r in records})} variants")
 
 
 def _records(plan: Path, compared: dict[str, Any], settings: dict[str, Any]) -> Iterator[Record]:
@@ -56,7 +58,8 @@ def _records(plan: Path, compared: dict[str, Any], settings: dict[str, Any]) -> 
     }
     for cell in cells:
         found = differences.get((cell["metric"], cell["model"]), ("", "", ""))
-        record = {**cell, "variant": cell["model"], **dict(zip(SWITCH_COLUMNS[-3:], found, strict=True))}
+        own = {"variant": cell["model"], "model": compared["model"], "init": compared["init"]}
+        record = {**cell, **own, **dict(zip(SWITCH_COLUMNS[-3:], found, strict=True))}
         yield {name: record[name] for name in SWITCH_COLUMNS}
 
 

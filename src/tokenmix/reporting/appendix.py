@@ -196,21 +196,22 @@ def _findings(study: Study) -> Iterator[str]:
 
 
 def _switches(study: Study) -> Iterator[str]:
-    compared = study.index.get("switches")
-    if not compared:
+    if not study.index.get("switches"):
         return
     yield _section(
         "Switches of the protocol",
-        f"The runs of \\tmxname{{{breakable(compared['model'])}}} on \\tmxname{{{breakable(compared['dataset'])}}} "
-        r"behind each variant of the protocol (rule \tmxname{evaluate\_switches}).",
+        r"The runs behind each variant of the protocol (rule \tmxname{evaluate\_switches}).",
     )
-    rows = [
-        f"\\tmxanchor{{{anchor(variant)}}}{escape(variant)} & "
-        + ", ".join(f"\\tmxpage{{run={key(run)}}}{{\\tmxname{{{escape(run.rpartition('.')[2])}}}}}" for run in runs)
-        + r" \\"
-        for variant, runs in compared["runs"].items()
-    ]
-    yield from _longtable(f"@{{}}l{_RAGGED}p{{110mm}}@{{}}", ("variant", "runs"), rows)
+    for compared in study.index["switches"]:
+        at = (compared["dataset"], compared["model"], compared["init"])
+        rows = [
+            f"\\tmxanchor{{{anchor(variant, at)}}}{escape(variant)} & "
+            + ", ".join(f"\\tmxpage{{run={key(run)}}}{{\\tmxname{{{escape(run.rpartition('.')[2])}}}}}" for run in runs)
+            + r" \\"
+            for variant, runs in compared["runs"].items()
+        ]
+        title = escape(f"{compared['model']} ({compared['init']}) on {compared['dataset']}")
+        yield from _longtable(f"@{{}}l{_RAGGED}p{{110mm}}@{{}}", ("variant", "runs"), rows, title)
 
 
 def _values(registry: Registry) -> Iterator[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tokenmix.reporting import formats
 from tokenmix.reporting.inputs import Study, parsed
-from tokenmix.reporting.names import METRIC_HEADS, metric_name, model_name
+from tokenmix.reporting.names import INITS, METRIC_HEADS, enumerate_words, metric_name, model_name
 from tokenmix.reporting.notes import DIVERGED, Remedies, diverged_note
 from tokenmix.reporting.records import is_number
 from tokenmix.reporting.registry import Registry, Value
@@ -24,10 +24,15 @@ _WORTH = {
 FILE = "metrics/switches.csv"
 
 
+#: data set, model, init: what is trained under each variant of the protocol
+Compared = tuple[str, str, str]
+
+
 @dataclass(frozen=True)
 class Worth:
-    """A variant of the protocol under one metric; numbers that do not exist are NaN."""
+    """A variant of the protocol in one comparison under one metric; numbers that do not exist are NaN."""
 
+    compared: Compared
     variant: str
     metric: str
     numbers: dict[str, float]
@@ -36,33 +41,39 @@ class Worth:
     diverged: bool
 
 
-def worths(study: Study) -> dict[tuple[str, str], Worth]:
-    """(variant, metric) -> what it is worth; of those that the study trained."""
+Worths = dict[tuple[Compared, str, str], Worth]
+
+
+def worths(study: Study) -> Worths:
+    """(comparison, variant, metric) -> what it is worth; of those that the study trained."""
     if not study.index.get("switches"):
         return {}
     path = study.folder / FILE
-    return {(worth.variant, worth.metric): worth for worth in parsed(path, read_rows(path), _worth)}
+    return {(worth.compared, worth.variant, worth.metric): worth for worth in parsed(path, read_rows(path), _worth)}
 
 
 def _worth(row: dict[str, str]) -> Worth:
     numbers = {name: float(row[name] or "nan") for name in _WORTH}
-    runs = tuple(row["runs"].split(";"))
-    return Worth(row["variant"], row["metric"], numbers, int(row["cases"]), runs, row["status"] == "diverged")
+    compared, runs = (row["dataset"], row["model"], row["init"]), tuple(row["runs"].split(";"))
+    return Worth(compared, row["variant"], row["metric"], numbers, int(row["cases"]), runs, row["status"] == "diverged")
 
 
 def add_switches(registry: Registry, study: Study) -> None:
-    """Add switch/VARIANT/METRIC/NUMBER for everything that the table shows."""
+    """Add switch/VARIANT/METRIC/DATASET/MODEL/INIT/NUMBER for everything that the table shows."""
     for worth in worths(study).values():
+        dataset, model, init = worth.compared
+        protocol = f"under the variant {worth.variant!r} of the protocol"
+        what = f"{metric_name(worth.metric)} of {model} ({init}) on {dataset} {protocol}"
         for name, words in _WORTH.items():
             number = worth.numbers[name]
             if is_number(number):
                 registry.add(
-                    key("switch", worth.variant, worth.metric, name),
+                    _key(worth, name),
                     Value(
                         number,
                         formats.score(number),
-                        anchor(worth.variant),
-                        f"{metric_name(worth.metric)} under the variant {worth.variant!r} of the protocol: {words}",
+                        anchor(worth.variant, worth.compared),
+                        f"{what}: {words}",
                         "evaluate_switches",
                         n=worth.cases,
                         runs=worth.runs,
@@ -73,9 +84,13 @@ def add_switches(registry: Registry, study: Study) -> None:
                 )
 
 
-def anchor(variant: str) -> str:
-    """The line of the appendix that names the runs of a variant."""
-    return f"switch:{key(variant)}"
+def _key(worth: Worth, number: str) -> str:
+    return key("switch", worth.variant, worth.metric, *worth.compared, number)
+
+
+def anchor(variant: str, compared: Compared) -> str:
+    """The line of the appendix that names the runs of a variant in a comparison."""
+    return f"switch:{key(variant, *compared)}"
 
 
 def switches_tex(study: Study) -> str:
@@ -105,45 +120,67 @@ def _list_of_switches(study: Study) -> Iterator[str]:
     yield r"\bottomrule\end{tabular}\end{table}"
 
 
-def _table_of_worths(study: Study, found: dict[tuple[str, str], Worth]) -> Iterator[str]:
-    compared = study.index["switches"]
-    model, title = model_name(compared["model"]).text, study.title(compared["dataset"])
+def _table_of_worths(study: Study, found: Worths) -> Iterator[str]:
+    """A group of rows for each comparison, then the switches that none of them shows."""
     phantom = " Phantom images, not medical results." if study.phantoms else ""
-    notes = [
+    yield r"\begingroup\footnotesize\setlength\tabcolsep{6pt}"
+    yield f"\\begin{{longtable}}{{@{{}}l{'c' * len(METRICS)}@{{}}}}"
+    yield (
+        "\\caption{What the switches are worth: models under the corrected protocol, with each switch alone that "
+        "changes their training or their images, and with all of them. Mean $\\pm$ standard deviation over seeds; "
+        "below, the difference to the corrected protocol with its \\val{study/level} bootstrap interval over the same "
+        "test cases."
+        f"{phantom}}}\\label{{tab:switches_worth}}\\\\"
+    )
+    head = " & ".join(["Protocol", *(METRIC_HEADS[metric] for metric in METRICS)]) + r" \\ \midrule"
+    yield from (rf"\toprule {head} \endfirsthead", rf"\toprule {head} \endhead", r"\bottomrule \endfoot")
+    remedies = Remedies(study)
+    for number, compared in enumerate(study.index["switches"]):
+        yield (r"\addlinespace[3pt] " if number else "") + _spread(rf"\emph{{{escape(_words(study, compared))}}}") + "*"
+        corrected, *_, last = compared["runs"]
+        for variant, runs in compared["runs"].items():
+            twin = next(other for other, others in compared["runs"].items() if others == runs)
+            label = escape("all of them" if variant == last else variant)
+            if twin == variant:
+                at = (compared["dataset"], compared["model"], compared["init"])
+                marks = remedies.marks(compared["dataset"], runs)
+                cells = [_number(found[at, variant, metric], marks) for metric in METRICS]
+                yield " & ".join([label, *cells]) + r" \\[2pt]"
+            elif twin != corrected:
+                yield rf"{label} & \multicolumn{{{len(METRICS)}}}{{c}}{{\emph{{the same as {escape(twin)}}}}} \\[2pt]"
+    yield r"\end{longtable}"
+    yield rf"\scriptsize\noindent {' '.join(_notes(study, found, remedies))}\par\endgroup"
+
+
+def _notes(study: Study, found: Worths, remedies: Remedies) -> Iterator[str]:
+    behind = [compared["runs"] for compared in study.index["switches"]]
+    names = [switch["name"] for switch in study.index["protocol"]]
+    idle = [name for name in names if all(runs[name] == next(iter(runs.values())) for runs in behind)]
+    if idle:
+        yield f"Of no effect in any of these trainings: {escape(enumerate_words(idle))}."
+    yield (
         "The checkpoint of a run that is selected on test is the best of many looks at the test split: its score is "
         "higher by construction, and not for a better model."
-    ]
-    if any(worth.diverged for worth in found.values()):
-        notes.append(DIVERGED + diverged_note(study, [run for worth in found.values() for run in worth.runs]))
-    yield r"\begin{table}[tbp]\centering"
-    yield (
-        f"\\caption{{What the switches are worth: {escape(model)} on {escape(title)}, trained from scratch under the "
-        "corrected protocol, with each switch alone, and with all of them. Mean $\\pm$ standard deviation over seeds; "
-        "below, the difference to the corrected protocol with its \\val{study/level} bootstrap interval over the same "
-        f"test cases.{phantom}}}\\label{{tab:switches_worth}}"
     )
-    yield r"\footnotesize\setlength\tabcolsep{6pt}"
-    yield f"\\begin{{tabular}}{{@{{}}l{'c' * len(METRICS)}@{{}}}}\\toprule"
-    yield " & ".join(["Protocol", *(METRIC_HEADS[metric] for metric in METRICS)]) + r" \\ \midrule"
-    *_, last = compared["runs"]
-    remedies = Remedies(study)
-    for variant, runs in compared["runs"].items():
-        twin = next(other for other, others in compared["runs"].items() if others == runs)
-        label = "all of them" if variant == last else variant
-        if twin != variant:
-            text = "no effect here" if twin == next(iter(compared["runs"])) else f"the same as {twin}"
-            yield rf"{escape(label)} & \multicolumn{{{len(METRICS)}}}{{c}}{{\emph{{{escape(text)}}}}} \\[2pt]"
-            continue
-        marks = remedies.marks(compared["dataset"], runs)
-        yield " & ".join([escape(label), *(_number(found[variant, metric], marks) for metric in METRICS)]) + r" \\[2pt]"
-    notes += remedies.notes()
-    yield rf"\bottomrule\end{{tabular}}\par\smallskip\begin{{minipage}}{{\linewidth}}\scriptsize {' '.join(notes)}"
-    yield r"\end{minipage}\end{table}"
+    if any(worth.diverged for worth in found.values()):
+        yield DIVERGED + diverged_note(study, [run for worth in found.values() for run in worth.runs])
+    yield from remedies.notes()
+
+
+def _words(study: Study, compared: dict[str, str]) -> str:
+    """A comparison in words: model, how it starts, data set."""
+    name = model_name(compared["model"])
+    letters = f" [{','.join(name.arrangement.upper())}]" if name.arrangement else ""
+    return f"{name.text}{letters}, {INITS[compared['init']]}, on {study.title(compared['dataset'])}"
+
+
+def _spread(text: str) -> str:
+    return rf"\multicolumn{{{1 + len(METRICS)}}}{{@{{}}l@{{}}}}{{{text}}}\\"
 
 
 def _number(worth: Worth, marks: str) -> str:
     def val(name: str) -> str:
-        return f"\\val{{{key('switch', worth.variant, worth.metric, name)}}}"
+        return f"\\val{{{_key(worth, name)}}}"
 
     text = val("mean") + (DIVERGED if worth.diverged else "") + marks
     if is_number(worth.numbers["std"]):
@@ -155,18 +192,20 @@ def _number(worth: Worth, marks: str) -> str:
 
 
 def switches_csv(study: Study) -> str:
-    """The same for readers without TeX: a row for each switch and metric, without numbers where it was not trained."""
-    columns = ("switch", "setting", "corrected", "published", "sentence", "metric", *_WORTH, "runs")
-    rows = []
-    found = worths(study)
+    """For readers without TeX: a row for each comparison, switch and metric, without numbers where it does nothing."""
+    told = ("setting", "corrected", "published", "sentence")
+    compared = ("dataset", "model", "init")
     switches = {switch["name"]: switch for switch in study.index.get("protocol", [])}
-    for variant in study.index.get("switches", {}).get("runs", switches):
-        told = switches.get(variant, {})
-        row = [variant, *(told.get(name, "") for name in ("setting", "corrected", "published", "sentence"))]
-        mine = [worth for (name, _), worth in found.items() if name == variant]
-        for worth in mine:
-            numbers = [number if is_number(number) else "" for number in worth.numbers.values()]
-            rows.append([*row, worth.metric, *numbers, ";".join(worth.runs)])
-        if not mine:
-            rows.append([*row, *[""] * (2 + len(_WORTH))])
-    return csv_text(columns, rows)
+    found = worths(study)
+    rows = []
+    for each in study.index.get("switches") or [{"runs": switches}]:
+        at = tuple(each.get(name, "") for name in compared)
+        for variant in each["runs"]:
+            row = [variant, *(switches.get(variant, {}).get(name, "") for name in told), *at]
+            mine = [worth for place, worth in found.items() if place[:2] == (at, variant)]
+            for worth in mine:
+                numbers = [number if is_number(number) else "" for number in worth.numbers.values()]
+                rows.append([*row, worth.metric, *numbers, ";".join(worth.runs)])
+            if not mine:
+                rows.append([*row, *[""] * (2 + len(_WORTH))])
+    return csv_text(("switch", *told, *compared, "metric", *_WORTH, "runs"), rows)

@@ -155,11 +155,12 @@ class Table(Section):
         return list(dict.fromkeys(rows))
 
 
-class Switches(Section):
-    """On which runs the paper shows what each difference to the published protocol is worth."""
+class Comparison(Section):
+    """Runs on which the paper shows what each difference to the published protocol is worth."""
 
-    dataset: str = Field(default="", description="one of `datasets`, best a small one; empty: nothing is compared")
-    model: str = Field(default="", description="a model by its full name, trained from scratch")
+    dataset: str = Field(description="one of `datasets`, best a small one")
+    model: str = Field(description="a model by its full name")
+    init: Literal["scratch", "warm", "cold", "pretrained"] = Field(default="scratch", description="its initial weights")
     seeds: list[Seed] = Field(default=[], description="seeds of the compared runs; empty: the study's")
 
 
@@ -209,7 +210,9 @@ class Config(Section):
     paper_tables: list[Name] = Field(
         default=[], description="the tables of this study, in order, switches among them; empty: all"
     )
-    switches: Switches = Field(default=Switches(), description="what each switch of the protocol is worth")
+    switches: list[Comparison] = Field(
+        default=[], description="where the paper shows what each switch of the protocol is worth"
+    )
     profile: Profile = Field(default=Profile(), description="multiply-adds")
 
     _lines: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -225,9 +228,9 @@ class Config(Section):
         return {name: self.tables[name] for name in self.paper_tables or self.tables if name in self.tables}
 
     @property
-    def compares_switches(self) -> bool:
-        """Whether this study trains what the table of switches compares."""
-        return bool(self.switches.dataset) and (not self.paper_tables or "switches" in self.paper_tables)
+    def comparisons(self) -> list[Comparison]:
+        """What the table of switches compares, where this study makes it."""
+        return self.switches if not self.paper_tables or "switches" in self.paper_tables else []
 
     def training_for(self, dataset: str, table: str) -> Training:
         """The training settings of a table's runs on a data set: the study's, the data set's, the table's on top."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tokenmix.study.checkpoints import weights_file
 from tokenmix.study.code import code_identity
 from tokenmix.study.coincide import coinciding, global_stages
-from tokenmix.study.config import Config
+from tokenmix.study.config import Comparison, Config
 from tokenmix.study.datahash import DataIdentity
 from tokenmix.study.frozen import code_folder
 from tokenmix.study.published import SWITCHES, switched
@@ -26,9 +26,9 @@ PACKER = "tokenmix.training.pack"
 
 
 def study_index(
-    config: Config, runs: Mapping[str, "PlannedRun"], behind: Mapping[str, Sequence[str]], source: Path
+    config: Config, runs: Mapping[str, "PlannedRun"], compared: Sequence[Mapping[str, Sequence[str]]], source: Path
 ) -> dict[str, Any]:
-    """The content of the study index. behind: variant of the protocol -> its runs, for the table of switches."""
+    """The content of the study index. compared: variant of the protocol -> its runs, of each comparison of switches."""
     datasets: dict[str, DataIdentity] = {}
     for run in runs.values():
         # the first: a switch may prepare a data set in another way
@@ -78,7 +78,7 @@ def study_index(
             run.data.folder: {"name": run.data.name, "size": run.data.size, "padding": run.data.padding}
             for run in runs.values()
         },
-        "switches": _switches_entry(config, behind),
+        "switches": [_comparison_entry(config, *pair) for pair in zip(config.comparisons, compared, strict=True)],
         "tables": {name: _table_entry(config, name) for name in config.chosen_tables},
         "remedies": _remedies(config),
         "evaluation": config.evaluation.model_dump(),
@@ -137,12 +137,10 @@ def _table_entry(config: Config, name: str) -> dict[str, Any]:
     }
 
 
-def _switches_entry(config: Config, behind: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    chosen = config.switches
-    if not behind:
-        return {}
+def _comparison_entry(config: Config, chosen: Comparison, behind: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     return {
         "dataset": f"{chosen.dataset}-{config.datasets[chosen.dataset].size}",
         "model": chosen.model,
+        "init": chosen.init,
         "runs": {variant: list(runs) for variant, runs in behind.items()},
     }

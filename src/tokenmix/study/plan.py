@@ -73,17 +73,21 @@ def resolve(config: Config, root: Path, source: Path = SOURCE) -> Plan:
         return PlannedRun(run_id(spec, identity[0].hash, identity[1].hash), run, spec, *identity)
 
     runs = {run.id: run for run in (planned(config, run) for run in expand(config, manifest))}
-    behind: dict[str, list[str]] = {}
+    compared: list[dict[str, list[str]]] = []
     same: dict[str, str] = {}
-    for name, variant in variants(config).items():
-        for run in (planned(variant, run) for run in expand(variant, manifest)):
-            # what a switch leaves as it is is not trained again
-            known = same.setdefault(meaning(run.spec, run.data, manifest[run.run.dataset]), run.id)
-            if known == run.id:
-                tables = (*runs[known].run.tables, *run.run.tables) if known in runs else run.run.tables
-                runs[known] = replace(run, run=replace(run.run, tables=tuple(dict.fromkeys(tables))))
-            behind.setdefault(name, []).append(known)
-    return Plan(root / config.results, runs, study_index(config, runs, behind, source))
+    for chosen in config.comparisons:
+        behind: dict[str, list[str]] = {}
+        for name, variant in variants(config, chosen).items():
+            wanted = (run for run in expand(variant, manifest) if run.init == chosen.init)
+            for run in (planned(variant, run) for run in wanted):
+                # what a switch leaves as it is is not trained again
+                known = same.setdefault(meaning(run.spec, run.data, manifest[run.run.dataset]), run.id)
+                if known == run.id:
+                    tables = (*runs[known].run.tables, *run.run.tables) if known in runs else run.run.tables
+                    runs[known] = replace(run, run=replace(run.run, tables=tuple(dict.fromkeys(tables))))
+                behind.setdefault(name, []).append(known)
+        compared.append(behind)
+    return Plan(root / config.results, runs, study_index(config, runs, compared, source))
 
 
 def freeze(config: Config, root: Path, source: Path = SOURCE) -> Plan:

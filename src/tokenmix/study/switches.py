@@ -1,4 +1,4 @@
-"""What each switch of the protocol is worth: one model on one data set, trained under each of them alone.
+"""What each switch of the protocol is worth: a model on a data set, trained under each of them alone.
 
 A variant is the study's config with the switches set and with one table, so that its runs are named as any other's:
 those that a study shows elsewhere, or another study trained, are not trained again.
@@ -9,9 +9,9 @@ from typing import Any
 
 from tokenmix.errors import UserError
 from tokenmix.files import canonical_json
-from tokenmix.study.config import Config
+from tokenmix.study.config import Comparison, Config
 from tokenmix.study.datahash import DataIdentity
-from tokenmix.study.grammar import nearest, parse_model, quote, volume_problem
+from tokenmix.study.grammar import init_problem, nearest, parse_model, quote, volume_problem
 from tokenmix.study.manifest import DatasetEntry
 from tokenmix.study.options import norm_of
 from tokenmix.study.published import AS_PUBLISHED, SWITCHES, Switch
@@ -23,16 +23,16 @@ TABLE = "switches"
 CORRECTED = "corrected"
 
 
-def variants(config: Config) -> dict[str, Config]:
-    """Name -> config of the corrected protocol, of each switch alone and of all; empty where none is compared."""
-    if not config.compares_switches:
-        return {}
-    alone = {switch.name: _variant(config, [switch]) for switch in SWITCHES}
-    return {CORRECTED: _variant(config, []), **alone, AS_PUBLISHED: _variant(config, SWITCHES)}
+def variants(config: Config, chosen: Comparison) -> dict[str, Config]:
+    """Name -> config of the corrected protocol, of each switch alone and of all.
+
+    The table of an attention's model from published weights has both of its starts, warm and cold.
+    """
+    alone = {switch.name: _variant(config, chosen, [switch]) for switch in SWITCHES}
+    return {CORRECTED: _variant(config, chosen, []), **alone, AS_PUBLISHED: _variant(config, chosen, SWITCHES)}
 
 
-def _variant(config: Config, published: Sequence[Switch]) -> Config:
-    chosen = config.switches
+def _variant(config: Config, chosen: Comparison, published: Sequence[Switch]) -> Config:
     values = config.model_dump(exclude_unset=True)
     for switch in SWITCHES:
         *above, key = switch.setting.split(".")
@@ -44,7 +44,15 @@ def _variant(config: Config, published: Sequence[Switch]) -> Config:
         own = values["datasets"][chosen.dataset].get("training", {})
         if above == ["training"]:
             own.pop(key, None)
-    table = {"datasets": [chosen.dataset], "baselines": [chosen.model], "seeds": chosen.seeds or config.seeds}
+    model = parse_model(chosen.model)
+    table = {
+        "datasets": [chosen.dataset],
+        "baselines": [chosen.model],
+        "init": "scratch" if chosen.init == "scratch" else "pretrained",
+        "seeds": chosen.seeds or config.seeds,
+        # which rows of pooling are those of hybrids
+        **({"scale": model.scale, "arrangement": model.arrangement} if model.family == "metaformer" else {}),
+    }
     return Config.model_validate({**values, "tables": {TABLE: table}, "paper_tables": []})
 
 
@@ -65,22 +73,35 @@ def meaning(spec: RunSpec, data: DataIdentity, entry: DatasetEntry) -> str:
 def switch_problems(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry]) -> Iterator[tuple[Place, str]]:
     """Mistakes of the section `switches`; what has a wrong type is told elsewhere."""
     section, datasets = raw.get(TABLE), raw.get("datasets")
-    if not isinstance(section, dict) or not isinstance(datasets, dict):
+    if not isinstance(section, list) or not isinstance(datasets, dict):
         return
     chosen = raw.get("paper_tables")
     if isinstance(chosen, list) and chosen and TABLE not in chosen:
         return  # the study does not make this table
-    dataset, model = section.get("dataset", ""), section.get("model", "")
-    if not isinstance(dataset, str) or not isinstance(model, str) or not (dataset or model):
-        return
     used = [str(name) for name, use in datasets.items() if use is not False]
-    if dataset not in used:
-        what = "no data set is named" if not dataset else f"{quote(dataset)} is not one of this study's `datasets`"
-        yield (TABLE, "dataset"), f"{what}{nearest(dataset, used)}"
-    try:
-        parse_model(model)
-    except UserError as error:
-        yield (TABLE, "model"), str(error)
-        return
-    if dataset in manifest and manifest[dataset].dimensions == 3 and (text := volume_problem(model)):
-        yield (TABLE, "model"), f"{quote(dataset)} is three-dimensional; {text}"
+    before: list[tuple[Any, ...]] = []
+    for i, entry in enumerate(section):
+        told = entry if isinstance(entry, dict) else {}
+        named = (told.get("dataset"), told.get("model"), told.get("init", "scratch"))
+        if not all(isinstance(text, str) for text in named):
+            continue
+        dataset, model, init = map(str, named)
+        place = (TABLE, i)
+        if named in before:
+            yield place, "this comparison stands here twice; remove one of them"
+        before.append(named)
+        if dataset not in used:
+            yield (*place, "dataset"), f"{quote(dataset)} is not one of this study's `datasets`{nearest(dataset, used)}"
+        try:
+            problem = init_problem(model, init)
+        except UserError as error:
+            yield (*place, "model"), str(error)
+            continue
+        if problem:
+            yield (*place, "init"), problem
+        if dataset in manifest and manifest[dataset].dimensions == 3:
+            if init != "scratch":
+                hint = "published weights are those of two-dimensional models; leave out `init`"
+                yield (*place, "init"), f"{quote(dataset)} is three-dimensional; {hint}"
+            if text := volume_problem(model):
+                yield (*place, "model"), f"{quote(dataset)} is three-dimensional; {text}"

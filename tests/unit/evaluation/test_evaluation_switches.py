@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from tokenmix.cli import main
 from tokenmix.evaluation.bootstrap import resampled_weights
 
-CASES, MODEL = 80, "xs-tttt-local_attn3"
+CASES, MODEL, HYBRID = 80, "xs-tttt-local_attn3", "xs-pptt-pooling5"
 LABELS = np.arange(CASES) % 2
 #: variant -> how much its scores say about the label
 SIGNAL = {"corrected": 0.5, "schedule lag": 1.5, "as_published": 0.0}
@@ -63,18 +63,21 @@ def scores(tmp_path: Path) -> dict[str, list[np.ndarray]]:
     index = {
         "datasets": {"toy-28": {"name": "toy", "size": 28, "folder": str(folder)}},
         "runs": runs,
-        "switches": {"dataset": "toy-28", "model": MODEL, "runs": behind},
+        "switches": [
+            {"dataset": "toy-28", "model": MODEL, "init": "scratch", "runs": behind},
+            {"dataset": "toy-28", "model": HYBRID, "init": "scratch", "runs": {"corrected": behind["schedule lag"]}},
+        ],
         "evaluation": {"bootstrap": 300, "seed": 0, "level": 0.95, "correction": "holm"},
     }
     as_json(tmp_path / "results/plan/demo.12345678.json", index)
     return written
 
 
-def compare(root: Path) -> dict[str, dict[str, str]]:
+def compare(root: Path, model: str = MODEL) -> dict[str, dict[str, str]]:
     out = root / "switches.csv"
     assert main(["switches", "--plan", str(root / "results/plan/demo.12345678.json"), "--out", str(out)]) == 0
     with out.open(newline="") as file:
-        return {row["variant"]: row for row in csv.DictReader(file) if row["metric"] == "auc"}
+        return {row["variant"]: row for row in csv.DictReader(file) if (row["metric"], row["model"]) == ("auc", model)}
 
 
 def test_a_difference_is_that_of_the_means_over_seeds(tmp_path: Path, scores: dict[str, list[np.ndarray]]) -> None:
@@ -89,6 +92,14 @@ def test_a_difference_is_that_of_the_means_over_seeds(tmp_path: Path, scores: di
     assert found["corrected"]["difference"] == ""
     for variant in ("schedule lag", "as_published"):
         assert float(found[variant]["difference"]) == pytest.approx(means[variant] - means["corrected"], abs=1e-12)
+
+
+def test_each_comparison_has_a_corrected_protocol_of_its_own(
+    tmp_path: Path, scores: dict[str, list[np.ndarray]]
+) -> None:
+    (first, *_), (second,) = (list(compare(tmp_path, model).values()) for model in (MODEL, HYBRID))
+    assert first["variant"] == second["variant"] == "corrected"
+    assert second["difference"] == "" and second["runs"] != first["runs"]
 
 
 def test_its_interval_comes_from_resamples_of_the_same_cases(
@@ -113,6 +124,6 @@ def test_a_study_that_compares_nothing_says_so(
     tmp_path: Path, scores: dict[str, list[np.ndarray]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "results/plan/demo.12345678.json"
-    as_json(path, {**json.loads(path.read_text()), "switches": {}})
+    as_json(path, {**json.loads(path.read_text()), "switches": []})
     assert main(["switches", "--plan", str(path), "--out", str(tmp_path / "out.csv")]) == 2
     assert "name `dataset` and `model` under `switches`" in capsys.readouterr().err

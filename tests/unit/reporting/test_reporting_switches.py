@@ -15,6 +15,10 @@ from tokenmix.reporting.registry import Registry
 from tokenmix.reporting.tex import key
 
 KEY, MODEL = "breastmnist-28", "xs-tttt-local_attn3"
+#: the second comparison
+HYBRID = {"model": "s12-pptt-pooling5", "init": "pretrained"}
+#: the first one, as keys and lines of the appendix name it
+FIRST = f"{KEY}/{MODEL}/scratch"
 SWITCHES = [
     {"name": "schedule lag", "setting": "training.schedule_lag", "corrected": False, "published": True, "here": True},
     {"name": "head dimension", "setting": "model.warm_heads", "corrected": "a", "published": "b_c", "here": "a"},
@@ -41,14 +45,16 @@ def compared(root: Path) -> Study:
         for metric in ("accuracy", "balanced_accuracy", "auc", "f1"):
             row = {"variant": variant, "metric": metric, "mean": mean, "std": 0.02, "cases": 624, "status": "finished"}
             numbers = dict(zip(("difference", "difference_low", "difference_high"), ends, strict=True))
-            rows.append({**row, "runs": ";".join(behind[variant]), **numbers})
+            for of in ({"model": MODEL, "init": "scratch"}, HYBRID):
+                rows.append({**row, "dataset": KEY, **of, "runs": ";".join(behind[variant]), **numbers})
     file = root / "results/fake/metrics/switches.csv"
     with file.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()
         writer.writerows(rows)
     protocol = [{**switch, "sentence": f"What {switch['name']} does."} for switch in SWITCHES]
-    return edited(path, switches={"dataset": KEY, "model": MODEL, "runs": behind}, protocol=protocol)
+    first = {"dataset": KEY, "model": MODEL, "init": "scratch", "runs": behind}
+    return edited(path, switches=[first, {**first, **HYBRID}], protocol=protocol)
 
 
 def test_the_table_shows_what_each_switch_is_worth(tmp_path: Path) -> None:
@@ -56,22 +62,26 @@ def test_the_table_shows_what_each_switch_is_worth(tmp_path: Path) -> None:
     tables.write(study, "switches", tmp_path)
     tex = (tmp_path / "switches.tex").read_text()
     assert "What schedule lag does." in tex and r"schedule lag\textsuperscript{*}" in tex
-    assert r"head dimension & \multicolumn{3}{c}{\emph{no effect here}}" in tex
-    assert r"all of them & \multicolumn{3}{c}{\emph{the same as schedule lag}}" in tex
+    assert r"\emph{local attention 3\ensuremath{\times}3 [T,T,T,T], from scratch, on breastmnist}" in tex
+    assert r"\emph{pooling 5\ensuremath{\times}5 [P" in tex and "pretrained, on breastmnist" in tex
+    assert tex.count("\nschedule lag & \\begin{tabular}") == 2 and "\nhead dimension &" not in tex.split("longtable")[1]
+    assert "Of no effect in any of these trainings: head dimension." in tex
+    assert tex.count(r"all of them & \multicolumn{3}{c}{\emph{the same as schedule lag}}") == 2
     assert "higher by construction" in tex
     registry = values.build(study)
     used = tex.split(r"\val{")[1:]
     assert all(text.partition("}")[0] in registry for text in used) and len(used) > 10
-    value = registry["switch/schedule=20lag/auc/difference"]
+    value = registry[f"switch/schedule=20lag/auc/{FIRST}/difference"]
     assert value.value == -0.05 and "−0.05" in value.text.replace("-", "−")
-    assert set(value.runs) == set(study.index["switches"]["runs"]["schedule lag"])
+    assert set(value.runs) == set(study.index["switches"][0]["runs"]["schedule lag"])
     # the printed number leads to the line that names its runs
     lines = appendix.runs_tex(study, registry)
     (line,) = [line for line in lines.splitlines() if rf"\tmxanchor{{{value.line}}}" in line]
     assert [rf"\tmxpage{{run={key(run)}}}" in line for run in value.runs] == [True] * 3
     rows = list(csv.DictReader((tmp_path / "switches.csv").open(newline="")))
-    assert [row["difference"] for row in rows if row["switch"] == "schedule lag"] == ["-0.05"] * 4
-    assert [row["mean"] for row in rows if row["switch"] == "head dimension"] == [""]
+    assert [row["difference"] for row in rows if row["switch"] == "schedule lag"] == ["-0.05"] * 8
+    assert [row["mean"] for row in rows if row["switch"] == "head dimension"] == ["", ""]
+    assert {(row["model"], row["init"]) for row in rows} == {(MODEL, "scratch"), tuple(HYBRID.values())}
 
 
 def test_a_variant_that_needed_a_remedy_carries_its_mark(tmp_path: Path) -> None:
@@ -80,14 +90,14 @@ def test_a_variant_that_needed_a_remedy_carries_its_mark(tmp_path: Path) -> None
     tables.write(Study.open(study.path), "switches", tmp_path)
     rows = (tmp_path / "switches.tex").read_text().splitlines()
     marked = [row for row in rows if r"\val{" in row and r"\textsuperscript{\#}" in row]
-    assert len(marked) == 1 and marked[0].startswith("schedule lag") and marked[0].count(r"\#") == 3
+    assert [row.partition(" &")[0] for row in marked] == ["schedule lag"] * 2 and marked[0].count(r"\#") == 3
     assert any("after a divergence" in row and "batch size 64" in row for row in rows)
 
 
 def test_settings_of_the_study_are_not_those_of_its_switches(tmp_path: Path) -> None:
     study = compared(tmp_path)
     index = json.loads(study.path.read_text())
-    switched = index["switches"]["runs"]["schedule lag"][0]
+    switched = index["switches"][0]["runs"]["schedule lag"][0]
     file = study.results / "runs" / switched / "run.json"
     content = json.loads(file.read_text())
     content["spec"]["model_options"]["norm"] = "by_arrangement"

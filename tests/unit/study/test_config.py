@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tokenmix.study.config import Config
+from tokenmix.study.config import Comparison, Config
 from tokenmix.study.load import load_config, studies
 from tokenmix.study.plan import resolve
 from tokenmix.study.protocol import Rung
@@ -160,7 +160,9 @@ def test_the_config_shows_every_setting_with_its_default() -> None:
     # of a remedy only what it changes is written
     remedies = written.value["training"]["divergence"].pop("ladder")
     assert [Rung(**remedy).model_dump() for remedy in remedies] == defaults["training"]["divergence"].pop("ladder")
-    assert written.value["switches"].keys() == defaults["switches"].keys()
+    (shown, *_), fields = written.value["switches"], Comparison.model_fields
+    assert shown.keys() == fields.keys()
+    assert all(shown[name] == field.default for name, field in fields.items() if not field.is_required())
     for key in defaults.keys() - {"datasets", "tables", "switches"}:
         assert written.value[key] == defaults[key], key
 
@@ -176,7 +178,7 @@ def test_a_study_of_other_tables_may_leave_out_the_data_set_of_the_switches(tmp_
     overlay = tmp_path / "workflow/studies/own.yaml"
     overlay.parent.mkdir(parents=True)
     overlay.write_text("datasets: {breastmnist: false}\ntables: {screening: false}\npaper_tables: [extensions]\n")
-    assert not load_config(tmp_path, "own").compares_switches
+    assert not load_config(tmp_path, "own").comparisons
 
 
 def test_the_full_study_is_the_status_reports() -> None:

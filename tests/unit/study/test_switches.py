@@ -26,11 +26,17 @@ STUDY: dict[str, Any] = {
 
 
 def config(dataset: str = "breastmnist", model: str = MODEL, **more: Any) -> Config:
-    return Config.model_validate({**STUDY, "switches": {"dataset": dataset, "model": model}, **more})
+    return Config.model_validate({**STUDY, "switches": [{"dataset": dataset, "model": model}], **more})
 
 
-def behind(plan: Plan) -> dict[str, list[str]]:
-    return plan.content["switches"]["runs"]
+def behind(plan: Plan, comparison: int = 0) -> dict[str, list[str]]:
+    return plan.content["switches"][comparison]["runs"]
+
+
+def acting(plan: Plan, comparison: int = 0) -> set[str]:
+    """The variants whose runs are not those of the corrected protocol."""
+    runs = behind(plan, comparison)
+    return {name for name in runs if runs[name] != runs["corrected"]}
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +46,15 @@ def plan() -> Plan:
 
 def test_a_study_without_the_section_trains_nothing_for_it() -> None:
     plain = resolve(Config.model_validate(STUDY), ROOT)
-    assert plain.content["switches"] == {} and len(plain.runs) == 4
+    assert plain.content["switches"] == [] and len(plain.runs) == 4
     assert [switch["name"] for switch in plain.content["protocol"]] == [switch.name for switch in SWITCHES]
 
 
 def test_a_study_that_names_its_tables_trains_it_where_it_is_one_of_them() -> None:
-    assert not config(paper_tables=["t"]).compares_switches
-    assert resolve(config(paper_tables=["t"]), ROOT).content["switches"] == {}
+    assert not config(paper_tables=["t"]).comparisons
+    assert resolve(config(paper_tables=["t"]), ROOT).content["switches"] == []
     chosen = config(paper_tables=["t", "switches"])
-    assert list(chosen.chosen_tables) == ["t"] and chosen.compares_switches
+    assert list(chosen.chosen_tables) == ["t"] and chosen.comparisons
 
 
 def test_every_switch_is_set_alone_and_all_together(plan: Plan) -> None:
@@ -96,6 +102,38 @@ def test_padding_and_selection_count_for_an_archive_without_validation_split() -
     assert (prepared[square.folder]["padding"], prepared[width.folder]["padding"]) == ("square", "width")
 
 
+def test_each_comparison_shows_the_switches_that_act_in_it() -> None:
+    tables = {
+        "hybrids": {"datasets": ["breastmnist"], "arrangement": "pptt", "mixers": {"pooling": [5]}},
+        "pre": {
+            "datasets": ["breastmnist"],
+            "arrangement": "pptt",
+            "init": "pretrained",
+            "mixers": {"local_attn": [5]},
+        },
+        "plain": {"datasets": ["breastmnist"], "mixers": {"pooling": [5]}},
+    }
+    compared = [
+        {"dataset": "breastmnist", "model": "s12-pptt-local_attn5", "init": "warm"},
+        {"dataset": "breastmnist", "model": "s12-pptt-pooling5"},
+    ]
+    without = Config.model_validate({**STUDY, "tables": tables, "switches": []})
+    plan = resolve(Config.model_validate({**STUDY, "tables": tables, "switches": compared}), ROOT)
+    every = {"dropped last batch", "schedule lag", "as_published"}
+    assert acting(plan, 0) == {*every, "head dimension", "global on small maps"}
+    assert acting(plan, 1) == {*every, "reused rows"}
+    widths = [
+        plan.runs[behind(plan, 0)[name][0]].spec.model_options["head_dim"] for name in ("corrected", "head dimension")
+    ]
+    assert widths == [32, 16]
+    # one start of the two, and what tables train as it is is shared with them
+    assert {plan.runs[run].run.init for names in behind(plan, 0).values() for run in names} == {"warm"}
+    trained = set(resolve(without, ROOT).runs)
+    shared = [*behind(plan, 0)["corrected"], *behind(plan, 1)["corrected"], *behind(plan, 1)["reused rows"]]
+    assert set(shared) <= trained < set(plan.runs)
+    assert {run.partition(".")[2].partition(".")[0] for run in behind(plan, 1)["reused rows"]} == {"s12-tttt-pooling5"}
+
+
 def test_runs_beside_each_other_are_not_earlier_states_of_one_another(
     tmp_path: Path, finish: Callable[[Plan], None]
 ) -> None:
@@ -116,11 +154,24 @@ def test_plan_says_what_they_cost(plan: Plan) -> None:
 @pytest.mark.parametrize(
     ("section", "place", "words"),
     [
-        ("{dataset: brestmnist, model: resnet18-k3}", "switches.dataset", "did you mean `breastmnist`?"),
-        ("{model: resnet18-k3}", "switches.dataset", "no data set is named"),
-        ("{dataset: breastmnist, model: resnet18-k4}", "switches.model", "resnet18-k3"),
-        ("{dataset: breastmnist}", "switches.model", "unknown model"),
-        ("{dataset: adrenalmnist3d, model: fcvit_tiny}", "switches.model", "three-dimensional"),
+        ("[{dataset: brestmnist, model: resnet18-k3}]", "switches.0.dataset", "did you mean `breastmnist`?"),
+        ("[{model: resnet18-k3}]", "switches.0.dataset", "missing"),
+        ("{dataset: breastmnist, model: resnet18-k3}", "switches", "list"),
+        ("[{dataset: breastmnist, model: resnet18-k4}]", "switches.0.model", "resnet18-k3"),
+        ("[{dataset: breastmnist}]", "switches.0.model", "missing"),
+        ("[{dataset: breastmnist, model: xs-pptt-conv3, init: warm}]", "switches.0.init", "no pretrained weights"),
+        (
+            "[{dataset: breastmnist, model: s12-pptt-conv3, init: warm}]",
+            "switches.0.init",
+            "allowed: scratch, pretrained",
+        ),
+        ("[{dataset: adrenalmnist3d, model: fcvit_tiny}]", "switches.0.model", "three-dimensional"),
+        ("[{dataset: adrenalmnist3d, model: resnet18-k3, init: pretrained}]", "switches.0.init", "leave out `init`"),
+        (
+            "[{dataset: breastmnist, model: resnet18-k3}, {dataset: breastmnist, model: resnet18-k3, seeds: [1]}]",
+            "switches.1",
+            "twice",
+        ),
     ],
 )
 def test_mistakes_of_the_section_are_told(tmp_path: Path, section: str, place: str, words: str) -> None:
