@@ -138,6 +138,18 @@ def test_another_byte_on_the_same_device_is_not_reproduced(study, audit) -> None
     assert told(study) == "reproduced 1 of 2 cells (seed 0)"
 
 
+def test_of_an_archive_only_the_checksums_of_the_weights_are_needed(study, audit) -> None:
+    first, second = pick(study, 2, 0)
+    for file in ("model.safetensors", "history.csv"):
+        Path(f"results/runs/{first}/{file}").unlink()
+        Path(f"results/runs/{second}/{file}").unlink()
+    shutil.rmtree("results/store")
+    Path(f"ready/{second}/model.safetensors").write_bytes(b"other weights")
+    status, output, _ = audit("2")
+    assert status == 1 and f"{first}: every byte is equal" in output
+    assert f"{second}: differs in model.safetensors, by up to 0 in a metric" in output
+
+
 def test_elsewhere_the_metrics_agree_within_the_tolerance(study, audit) -> None:
     (first,) = pick(study, 1, 0)
     alter(first, host="another machine")

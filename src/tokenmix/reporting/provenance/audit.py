@@ -149,16 +149,18 @@ def train_again(study: Study, run: str) -> None:
 
 def compare(study: Study, run: str, tolerance: float) -> Audited:
     """Hold a run that was trained again against the published one."""
-    ours, again = study.results / "runs" / run, audit_folder(study) / "runs" / run
-    published, repeated = read_json(ours / "run.json"), read_json(again / "run.json")
-    if sha256_file(ours / PREDICTIONS) == sha256_file(again / PREDICTIONS):
+    again = audit_folder(study) / "runs" / run
+    published, repeated = study.run(run), read_json(again / "run.json")
+    # the attestation has the checksums of all files; of a run out of an archive the weights themselves are not here
+    attested = published["outputs"]
+    if attested[PREDICTIONS] == sha256_file(again / PREDICTIONS):
         before = after = {}  # equal predictions have equal metrics
     else:
         before, after = _metrics(study, run, study.results), _metrics(study, run, audit_folder(study))
     largest = max((abs(after[metric] - before[metric]) for metric in before), default=0.0)
     seconds = float(repeated["execution"].get("seconds") or 0)
     if _same_circumstances(published, repeated):
-        differs = [name for name in EXACT if sha256_file(ours / name) != sha256_file(again / name)]
+        differs = [name for name in EXACT if attested.get(name) != sha256_file(again / name)]
         differs += [name for name in ("status", "mark", "rungs") if published.get(name) != repeated.get(name)]
         return Audited(run, not differs, "bytes", largest, tuple(differs), seconds)
     differs = [metric for metric in before if not abs(after[metric] - before[metric]) <= tolerance]
