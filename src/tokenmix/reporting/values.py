@@ -22,22 +22,6 @@ from tokenmix.reporting.tex import key
 from tokenmix.reporting.uplift import add_uplifts
 
 
-def build(study: Study) -> Registry:
-    """The registry of a finished study."""
-    registry = Registry()
-    _add_study(registry, study)
-    _add_settings(registry, study)
-    _add_datasets(registry, study)
-    _add_cells(registry, study)
-    add_profile(registry, study)
-    add_findings(registry, study)
-    add_reported(registry, study)
-    add_uplifts(registry, study)
-    add_verdicts(registry, study)
-    add_switches(registry, study)
-    return registry
-
-
 def write(study: Study, out: Path) -> Registry:
     """Write values.json, values.tex, findings.tex, summary.tex and contents.tex to `out`.
 
@@ -224,3 +208,26 @@ def _statistics(cell: Cell, study: Study) -> list[tuple[str, float, str]]:
         ("low", cell.low, f"lower end: {interval}"),
         ("high", cell.high, f"upper end: {interval}"),
     ]
+
+
+#: each adds its own values and needs those of no other
+PARTS = (
+    _add_study,
+    _add_settings,
+    _add_datasets,
+    _add_cells,
+    add_profile,
+    add_findings,
+    add_reported,
+    add_uplifts,
+    add_verdicts,
+    add_switches,
+)
+
+
+def build(study: Study) -> Registry:
+    """The registry of a finished study."""
+    registry = Registry()
+    for add in PARTS:
+        add(registry, study)
+    return registry

@@ -286,6 +286,50 @@ def test_a_value_that_is_not_its_metric_files_is_told(study, traced) -> None:
     assert f"{path} is missing; make it again: snakemake" in traced(KEY, broken=True)[1]
 
 
+@pytest.mark.parametrize(
+    ("name", "field", "content"),
+    [
+        ("best_value/auc/phantom_tissue-28", "value", 12345),
+        ("best_value/auc/phantom_tissue-28/small", "text", "12345"),
+        ("params/xs-tttt-pooling3/phantom_tissue-28", "value", 12345),
+        ("macs/xs-tttt-pooling3/phantom_organs-28", "text", "12345"),
+        ("data/phantom_tissue-28/test", "value", 12345),
+        ("reported/compared", "value", 12345),
+        ("training/lr", "value", 12345),
+        ("study/seeds", "text", "12345"),
+        (KEY, "text", "12345"),
+        (KEY, "n", 12345),
+        (KEY, "runs", []),
+        (f"{KEY}/low", "value", 0.12345),
+    ],
+)
+def test_a_value_of_any_kind_is_held_against_its_files(study, traced, name: str, field: str, content: object) -> None:
+    assert traced(name)[0]["problems"] == []
+    path = study.paper / "values.json"
+    registry = json.loads(path.read_text())
+    registry[name][field] = content
+    path.write_text(json.dumps(registry))
+    found, message = traced(name, broken=True)
+    assert len(found["problems"]) == 1 and "values.json holds " in message and not found["unchecked"]
+    assert "12345" in message or content == []
+    assert "; compute it again: snakemake results/full/paper/values.json" in message
+
+
+def test_a_link_that_cannot_be_checked_is_told(study, traced, capsys) -> None:
+    tissue, organs = (
+        Path(study.datasets[f"phantom_{name}-28"]["folder"]) / "card.json" for name in ("tissue", "organs")
+    )
+    tissue.unlink()
+    name = "data/phantom_organs-28/test"
+    found, _ = traced(name)
+    assert found["problems"] == [] and f"values.json against {organs}: {tissue} is missing" in found["unchecked"]
+    tissue.write_text("[]")
+    assert main(["trace", name]) == 0
+    assert f"unchecked       values.json against {organs}: a file is broken" in capsys.readouterr().out
+    # other values do without that card
+    assert traced(KEY)[0]["unchecked"] == ""
+
+
 def test_the_command_computes_every_file_of_a_value_again(study, traced) -> None:
     found, _ = traced("best/accuracy/phantom_tissue-28")
     assert len(found["files"]) > 1

@@ -3,17 +3,15 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
-from tokenmix.reporting.inputs import Study, measurements, parsed, read_rows
+from tokenmix.reporting.inputs import Study, measurements
 from tokenmix.reporting.provenance.integrity import ATTESTATION, PREDICTIONS, remake, run_problems
-from tokenmix.reporting.records import Cell, cell_of_row
+from tokenmix.reporting.provenance.recomputed import recomputed
 from tokenmix.reporting.registry import Registry, Value
-from tokenmix.reporting.tex import key
 from tokenmix.study.code import DIGITS
 
 #: where the files of a value lie that are named below the study's own folder
@@ -55,7 +53,8 @@ class RunTrace:
 @dataclass(frozen=True)
 class Trace:
     """The chain of one value. command: what computes the value again; problems: links of the chain that do not hold;
-    outdated: runs that the newest plan has no longer, since config, data or code changed."""
+    unchecked: why the link between values.json and the files below it could not be checked, if so; outdated: runs that
+    the newest plan has no longer, since config, data or code changed."""
 
     key: str
     value: Value
@@ -64,6 +63,7 @@ class Trace:
     runs: tuple[RunTrace, ...]
     command: str
     problems: tuple[str, ...]
+    unchecked: str
     outdated: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -79,8 +79,8 @@ def trace(study: Study, registry: Registry, name: str) -> Trace:
     runs = value.runs or (tuple(study.index["runs"]) if not files else ())
     problems = [problem for run in runs for problem in run_problems(study, run)]
     problems += [f"{file} is missing; make it again: {command(study, value)}" for file in files if not _exists(file)]
-    if not problems and value.rule == "evaluate":
-        problems += _differs(study, name, value)
+    differs, unchecked = recomputed(study, name, value)
+    problems += [f"{differs}; compute it again: {command(study, value)}"] if differs else []
     return Trace(
         name,
         value,
@@ -89,6 +89,7 @@ def trace(study: Study, registry: Registry, name: str) -> Trace:
         tuple(run_trace(study, run) for run in runs),
         command(study, value),
         tuple(problems),
+        unchecked,
         tuple(run for run in runs if run not in study.index["runs"]),
     )
 
@@ -142,23 +143,6 @@ def command(study: Study, value: Value) -> str:
 def place(study: Study, file: str) -> Path:
     """Where a file of a value lies, seen from the project's folder."""
     return study.folder / file if file.partition("/")[0] in _OWN else Path(file)
-
-
-def _differs(study: Study, name: str, value: Value) -> list[str]:
-    """Whether the registry's value is still that of the metric file."""
-    statistics = {"": "mean", "/std": "std", "/low": "low", "/high": "high"}
-    cells: dict[str, tuple[Cell, str]] = {
-        key(cell.metric, cell.dataset, cell.model, cell.init) + suffix: (cell, field)
-        for file in map(partial(place, study), value.files)
-        for _, cell in parsed(file, read_rows(file), cell_of_row)
-        for suffix, field in statistics.items()
-    }
-    cell, field = cells.get(name, (None, ""))
-    found = getattr(cell, field) if cell else None
-    if found == value.value or (value.value is None and found is not None and found != found):
-        return []
-    files = ", ".join(value.files)
-    return [f"values.json holds {value.value} and {files} {found}; compute it again: {command(study, value)}"]
 
 
 def _log(study: Study, value: Value) -> str:

@@ -68,6 +68,8 @@ def _lines(found: Trace) -> Iterator[Line]:
     if found.outdated:
         runs = f"{len(found.outdated)} of {len(found.runs)} runs"
         yield 0, "outdated", f"the newest plan has other runs in place of {runs}; `tokenmix why pdf` says what changed"
+    if found.unchecked:
+        yield 0, "unchecked", found.unchecked
     yield 0, "again", found.command
 
 
@@ -101,6 +103,6 @@ def _print_rich(found: Trace) -> None:
     branches = {0: root}
     for depth, name, text in rest:
         parent = branches[max(0, depth - 1)]
-        style = {"again": "green", "outdated": "yellow"}.get(name, "cyan")
+        style = {"again": "green", "outdated": "yellow", "unchecked": "yellow"}.get(name, "cyan")
         branches[depth or 1] = parent.add(Text.assemble((f"{name} ", style), text, overflow="fold"))
     Console().print(root)
