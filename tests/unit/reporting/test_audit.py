@@ -195,6 +195,17 @@ def test_ctrl_c_ends_the_training_and_is_one_message(study, audit, monkeypatch) 
     assert audit("1")[0] == 0 and told(study) == "reproduced 1 of 1 cells (seed 0)"
 
 
+@pytest.mark.parametrize(
+    "content", ["[]", "3", '{"picked": [RUN]}', '{"picked": [RUN], "runs": [1], "seed": 0}', '{"picked": [[]]}']
+)
+def test_what_is_no_record_of_an_audit_is_named(study, capsys, content: str) -> None:
+    run = json.dumps(next(iter(study.index["runs"])))
+    (study.folder / "audit.json").write_text(content.replace("RUN", run))
+    assert main(["report", "values", "--plan", str(study.path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: results/full/audit.json is no record of an audit") and "delete it" in error
+
+
 def test_mistakes_are_one_message_and_train_nothing(study, audit) -> None:
     for arguments, message in (
         (("0",), "0 cells cannot be audited: 6 cells of the study full have finished runs"),

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from tokenmix.errors import UserError
 from tokenmix.files import read_json
 from tokenmix.reporting.inputs import Study
 
@@ -24,14 +24,22 @@ class Outcome:
 
 
 def outcome(study: Study) -> Outcome | None:
-    """The last audit, of which only runs count that are still the study's; None where there was none."""
+    """The last audit, of which only runs count that are still the study's; None where there was none.
+
+    Raises UserError where the file is no record of an audit.
+    """
     path = record_file(study)
-    record: dict[str, Any] = read_json(path) if path.is_file() else {}
-    picked = [run for run in record.get("picked", ()) if run in study.index["runs"]]
-    if not picked:
+    if not path.is_file():
         return None
-    compared = [entry["reproduced"] for entry in record["runs"] if entry["run"] in picked]
-    return Outcome(sum(compared), len(compared), len(picked), record["seed"])
+    record = read_json(path)
+    try:
+        picked = [run for run in record["picked"] if run in study.index["runs"]]
+        compared = [bool(entry["reproduced"]) for entry in record["runs"] if entry["run"] in picked]
+        return Outcome(sum(compared), len(compared), len(picked), int(record["seed"])) if picked else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is no record of an audit ({error!r}); delete it, or audit again: tokenmix audit K"
+        ) from error
 
 
 def words(found: Outcome | None) -> str:
