@@ -143,6 +143,36 @@ def test_a_revision_is_read_where_it_has_results(project, diff, capsys) -> None:
         assert error.startswith("error: ") and message in error
 
 
+def test_results_outside_the_repository_have_no_revisions(project, tmp_path, capsys) -> None:
+    shutil.move("results", tmp_path / "shared")
+    (index,) = (tmp_path / "shared/plan").glob("*.json")
+    index.write_text(json.dumps({**json.loads(index.read_text()), "results": str(tmp_path / "shared")}))
+    Path("config.yaml").write_text(f"study: fake\nresults: {tmp_path}/shared\n")
+    git("init", "-q")
+    git("add", "config.yaml")
+    git("commit", "-qm", "x")
+    assert main(["diff", "HEAD"]) == 2
+    error = capsys.readouterr().err
+    assert "shared/fake/paper/values.json lies outside the repository" in error and "keep a copy" in error
+    assert "git add" not in error
+    # an absolute folder inside has revisions like any other
+    shutil.move(tmp_path / "shared", "results")
+    index = project / "results/plan" / index.name
+    index.write_text(json.dumps({**json.loads(index.read_text()), "results": str(project / "results")}))
+    Path("config.yaml").write_text(f"study: fake\nresults: {project}/results\n")
+    git("add", "-f", VALUES)
+    git("commit", "-qm", "with results")
+    assert main(["diff", "HEAD"]) == 0
+    assert "0 values moved" in capsys.readouterr().out
+
+
+def test_a_name_that_no_file_can_have_is_one_message(project, capsys) -> None:
+    assert main(["diff", "x" * 300]) == 2
+    assert capsys.readouterr().err.endswith(
+        "xxx is neither a folder nor a revision of this repository; give one of both\n"
+    )
+
+
 def test_a_folder_without_values_is_one_message(project, capsys) -> None:
     Path("empty").mkdir()
     assert main(["diff", "empty", "--study", "fake"]) == 2

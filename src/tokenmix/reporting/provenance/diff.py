@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -52,6 +53,14 @@ class Diff:
     flipped: tuple[tuple[str, str, str], ...]
 
 
+def exists(name: str) -> bool:
+    """Whether a name is that of a file or folder; one that no file can have is none."""
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return False
+
+
 def read_folder(path: Path, study: str) -> State:
     """The state in a results folder, a study's folder in it, its folder `paper`, or a values.json itself."""
     places = (path, path / _VALUES, path / "paper" / _VALUES, path / study / "paper" / _VALUES)
@@ -70,14 +79,22 @@ def read_folder(path: Path, study: str) -> State:
 
 
 def read_revision(revision: str, file: Path) -> State:
-    """The state that a git revision holds at `file` (relative to the current folder).
+    """The state that a git revision holds at `file`.
 
-    Raises UserError where there is no such revision and where it holds no results, as most do: git ignores them.
+    Raises UserError where there is no such revision and where it holds no results, as most do: git ignores them, and
+    knows nothing of a folder outside the repository.
     """
     commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if commit is None:
         raise UserError(f"{revision} is neither a folder nor a revision of this repository; give one of both")
     commit = commit.strip()
+    top = (_git("rev-parse", "--show-toplevel") or "").rstrip("\n")
+    if not file.resolve().is_relative_to(Path(top).resolve()):
+        raise UserError(
+            f"{file} lies outside the repository {top}, so that {revision} ({commit[:8]}) and all other revisions are "
+            "without it; keep a copy of the results folder and give that"
+        )
+    file = Path(os.path.relpath(file))
     text = _git("show", f"{commit}:./{file.as_posix()}")
     if text is None:
         raise UserError(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tokenmix.reporting.inputs import Study
-from tokenmix.reporting.provenance.diff import Diff, Move, compare, read_folder, read_revision
+from tokenmix.reporting.provenance.diff import Diff, Move, compare, exists, read_folder, read_revision
 from tokenmix.study.newest import newest_index
 
 #: rows and names that are shown at once; the others are folded away
@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> None:
     """Print what moved from the other state to the one of this folder."""
     study = Study.open(newest_index(Path.cwd(), args.study))
     now = read_folder(study.paper, study.name)
-    if Path(args.other).exists():
+    if exists(args.other):
         before = read_folder(Path(args.other), study.name)
     else:
         before = read_revision(args.other, study.paper / "values.json")
