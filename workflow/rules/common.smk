@@ -55,5 +55,5 @@ PUBLISHED = sorted(map(str, Path("paper/reported").glob("*.csv")))
 MANUSCRIPT = sorted(
     str(path)
     for path in Path("paper").rglob("*")
-    if path.suffix in {".tex", ".sty", ".bib"} or path.name == "latexmkrc"
+    if path.name.endswith(tuple(PLAN["manuscript"]))
 )

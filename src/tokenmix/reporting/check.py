@@ -10,6 +10,7 @@ from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.latex_log import Problem
 from tokenmix.reporting.numbers import number_problems
 from tokenmix.reporting.registry import Registry, nearest
+from tokenmix.reporting.sources import generated_names, manuscript_files, tables_of
 
 _COMMENT = re.compile(r"(?<!\\)%.*")
 _VALUE = re.compile(r"\\val(?P<kind>|std|range)\s*\{(?P<key>[^{}]*)\}")
@@ -18,17 +19,21 @@ _FILE = re.compile(r"\\(?P<kind>input|include|includegraphics|bibliography)\s*(?
 _SUFFIXES = {"input": ".tex", "include": ".tex", "bibliography": ".bib", "includegraphics": ".pdf"}
 
 
-def manuscript_problems(source: Path, generated: Path, study: Study, registry: Registry) -> list[Problem]:
-    """All that is wrong in the `.tex` files below `source`; generated files lie in `generated`."""
+def manuscript_problems(source: Path, study: Study, registry: Registry) -> list[Problem]:
+    """All that is wrong in the `.tex` files below `source`, as seen from the study's generated files."""
     found = [*number_problems(source), *claim_problems(source)]
+    names = generated_names(study)
+    for path in manuscript_files(source):
+        if path.relative_to(source).as_posix() in names:
+            found.append(Problem(str(path), None, f"is called as a generated file of {study.paper}; rename it"))
     for path in sorted(source.rglob("*.tex")):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            for text in _line_problems(line, source, generated, study, registry):
+            for text in _line_problems(line, source, study, registry):
                 found.append(Problem(str(path), number, text))
     return sorted(found, key=lambda problem: (problem.file, problem.line or 0))
 
 
-def _line_problems(line: str, source: Path, generated: Path, study: Study, registry: Registry) -> Iterator[str]:
+def _line_problems(line: str, source: Path, study: Study, registry: Registry) -> Iterator[str]:
     text = _COMMENT.sub("", line)
     for match in _VALUE.finditer(text):
         suffixes = {"": [""], "std": ["", "/std"], "range": ["", "/low", "/high"]}[match["kind"]]
@@ -39,8 +44,8 @@ def _line_problems(line: str, source: Path, generated: Path, study: Study, regis
                 yield f"no value has the key {key}; the nearest are {near}"
                 break
     for match in _GENERATED.finditer(text):
-        names = list(FIGURES) if match["kind"] == "figure" else ["datasets", "reported", "switches", *study.tables]
-        folder = generated / f"{match['kind']}s"
+        names = list(FIGURES) if match["kind"] == "figure" else tables_of(study)
+        folder = study.paper / f"{match['kind']}s"
         if "#" in match["name"]:
             continue  # inside the definition of a command
         if match["name"] not in names:
@@ -51,5 +56,7 @@ def _line_problems(line: str, source: Path, generated: Path, study: Study, regis
     for match in _FILE.finditer(text):
         for name in match["name"].split(","):
             relative = Path(name.strip() if Path(name).suffix else name.strip() + _SUFFIXES[match["kind"]])
-            if "#" not in name and not any((folder / relative).is_file() for folder in (source, generated)):
-                yield f"{relative} is neither in {source} nor in {generated}"
+            # beside the generated files lie copies of the manuscript, which may have been deleted since
+            generated = relative.as_posix() in generated_names(study) and (study.paper / relative).is_file()
+            if "#" not in name and not generated and not (source / relative).is_file():
+                yield f"{relative} is neither in {source} nor a generated file in {study.paper}"

@@ -93,7 +93,7 @@ def _check(study: Study, args: argparse.Namespace) -> None:
     from tokenmix.reporting import check
     from tokenmix.reporting.claims.check import unused_claims
 
-    found = check.manuscript_problems(args.source, study.paper, study, _registry(study))
+    found = check.manuscript_problems(args.source, study, _registry(study))
     _refuse(found)
     done = f"{args.source}: all values, claims and generated files are there, no number is typed"
     print(*unused_claims(args.source), done, sep="\n")

@@ -14,6 +14,7 @@ from tokenmix.reporting.check import manuscript_problems
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.latex_log import Problem, problems
 from tokenmix.reporting.registry import Registry
+from tokenmix.reporting.sources import copy_manuscript
 
 TOOLS = ("latexmk", "pdflatex", "bibtex")
 PACKAGES = """\
@@ -22,7 +23,6 @@ PACKAGES = """\
   macOS            brew install --cask mactex-no-gui
   conda            snakemake --sdm conda paper (envs/latex.yaml)"""
 
-_SOURCES = (".tex", ".sty", ".bib", ".bst", ".cls", ".pdf", ".png")
 _AUXILIARY = (".aux", ".bbl", ".blg", ".fdb_latexmk", ".fls", ".log", ".out", ".toc", ".pdf")
 #: most complaints that one message shows
 _SHOWN = 20
@@ -39,13 +39,15 @@ def build(study: Study, source: Path, pdf: Path) -> None:
         raise UserError(
             f"LaTeX is not installed ({', '.join(missing)} not found); the PDF needs it; install\n{PACKAGES}"
         )
+    if not (source / "main.tex").is_file():
+        raise UserError(f"{source / 'main.tex'} is missing; give the folder of the manuscript")
     folder = study.paper
     registry = Registry.read(folder / "values.json")
     _refuse(
-        manuscript_problems(source, folder, study, registry),
+        manuscript_problems(source, study, registry),
         "the manuscript needs mending before LaTeX starts",
     )
-    _copy_sources(source, folder)
+    copy_manuscript(source, study)
     for suffix in _AUXILIARY:
         (folder / f"main{suffix}").unlink(missing_ok=True)  # what a failed build left must not decide this one
     status = _latexmk(folder, str(study.newest["execution"].get("ended", "")))
@@ -59,14 +61,6 @@ def build(study: Study, source: Path, pdf: Path) -> None:
     if status or not (folder / "main.pdf").is_file():
         raise UserError(f"latexmk ended with status {status}; see {log} and {folder / 'latexmk.out'}")
     write_atomic(pdf, (folder / "main.pdf").read_bytes())
-
-
-def _copy_sources(source: Path, folder: Path) -> None:
-    if not (source / "main.tex").is_file():
-        raise UserError(f"{source / 'main.tex'} is missing; give the folder of the manuscript")
-    for path in sorted(source.rglob("*")):
-        if path.is_file() and (path.suffix in _SOURCES or path.name == "latexmkrc"):
-            write_atomic(folder / path.relative_to(source), path.read_bytes())
 
 
 def _latexmk(folder: Path, ended: str) -> int:

@@ -12,6 +12,7 @@ from tokenmix.study.coincide import coinciding, global_stages
 from tokenmix.study.config import Comparison, Config
 from tokenmix.study.datahash import DataIdentity
 from tokenmix.study.frozen import code_folder
+from tokenmix.study.manuscript import ENDINGS
 from tokenmix.study.published import SWITCHES, switched
 from tokenmix.study.stages import stage_identities
 from tokenmix.study.workbench import workbench
@@ -83,6 +84,7 @@ def study_index(
         "remedies": _remedies(config),
         "evaluation": config.evaluation.model_dump(),
         "claims": config.claims.model_dump(),
+        "manuscript": list(ENDINGS),
         "profile": config.profile.model_dump(),
         "model_options": {name: value for name, value in settings.items() if name != "warm_heads"},
         "execution": config.execution.model_dump(),

@@ -6,6 +6,7 @@ import pytest
 from fake_studies import open_study
 
 from tokenmix.cli import main
+from tokenmix.files import write_atomic
 from tokenmix.reporting import figures, tables, values
 from tokenmix.reporting.check import manuscript_problems
 
@@ -18,15 +19,15 @@ def check(tmp_path: Path):
     registry = values.write(study, study.paper)
     tables.write(study, "classification_4t", study.paper / "tables")
     figures.write(study, "mac_sizes", study.paper / "figures")
+    # what an earlier build copied from a manuscript that has lost these files
+    for copy in ("sections/copied.tex", "drawings/copied.pdf"):
+        write_atomic(study.paper / copy, "")
     source = tmp_path / "paper"
     (source / "sections").mkdir(parents=True)
 
     def run(text: str) -> list[str]:
         (source / "sections/results.tex").write_text("first line\n" + text)
-        return [
-            str(problem).removeprefix(f"{source}/")
-            for problem in manuscript_problems(source, study.paper, study, registry)
-        ]
+        return [str(problem).removeprefix(f"{source}/") for problem in manuscript_problems(source, study, registry)]
 
     return run
 
@@ -64,6 +65,8 @@ def test_a_sound_line_passes(check, text: str) -> None:
         (r"\studyfigure{curves}", "tokenmix report figure curves"),
         (r"\studyfigure{curve}", "no figure is called curve"),
         (r"\input{sections/gone}", "sections/gone.tex is neither in"),
+        (r"\input{sections/copied}", "sections/copied.tex is neither in"),
+        (r"\includegraphics{drawings/copied}", "drawings/copied.pdf is neither in"),
         (r"an AUC of 0.912 was reached", "the number 0.912 is typed"),
         (r"an AUC of .912 was reached", "the number .912 is typed"),
         (r"in 93\,\% of cases", "the number 93\\,\\% is typed"),
@@ -83,6 +86,16 @@ def test_a_mistake_is_named_with_file_and_line(check, text: str, complaint: str)
     assert len(found) == 1
     assert found[0].startswith("sections/results.tex:2: ")
     assert complaint in found[0]
+
+
+def test_a_file_of_the_manuscript_must_not_take_the_place_of_a_generated_one(tmp_path: Path) -> None:
+    study = open_study(tmp_path)
+    registry = values.write(study, study.paper)
+    for name in ("tables/datasets.tex", "figures/curves.pdf", "figures/mine.pdf", "sections/values.tex"):
+        write_atomic(tmp_path / "paper" / name, "")
+    found = [str(problem) for problem in manuscript_problems(tmp_path / "paper", study, registry)]
+    remedy = f"is called as a generated file of {study.paper}; rename it"
+    assert found == [f"{tmp_path}/paper/{name}: {remedy}" for name in ("figures/curves.pdf", "tables/datasets.tex")]
 
 
 def test_lint_finds_typed_numbers_without_a_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

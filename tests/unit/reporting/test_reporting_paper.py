@@ -166,6 +166,33 @@ def test_a_mistake_in_the_manuscript_is_one_message(
     assert not (tmp_path / "results/fake/paper.pdf").exists()
 
 
+def test_what_is_deleted_from_the_manuscript_is_in_no_later_pdf(tmp_path: Path, capsys) -> None:
+    path = make_study(tmp_path, datasets=("breastmnist",), models=MODELS[:2], diverged=())
+    generate(path, figures=False)
+    assert main(["report", "figure", "mac_sizes", "--plan", str(path)]) == 0
+    body = "\\input{sections/claim} \\includegraphics[width=3cm]{drawings/sketch.png}\n\n\\input sections/plain"
+    source, built = small_manuscript(tmp_path / "paper", body), tmp_path / "results/fake/paper"
+    (source / "sections").mkdir()
+    (source / "sections/claim.tex").write_text("All is well.")
+    (source / "sections/plain.tex").write_text("So it is.")
+    (source / "drawings").mkdir()
+    shutil.copy(built / "figures/mac_sizes.png", source / "drawings/sketch.png")
+    assert typeset(path, source) == 0
+    assert "All is well." in pages(tmp_path / "results/fake/paper.pdf")[0]
+    (source / "sections/claim.tex").unlink()
+    (source / "drawings/sketch.png").unlink()
+    assert typeset(path, source) == 2
+    error = capsys.readouterr().err
+    assert "main.tex:5: sections/claim.tex is neither in" in error and "drawings/sketch.png is neither in" in error
+    # what the check does not understand, LaTeX does not find either
+    (source / "sections/plain.tex").unlink()
+    main_file = source / "main.tex"
+    main_file.write_text(main_file.read_text().replace(body, "\\input sections/plain"))
+    assert typeset(path, source) == 2
+    assert "LaTeX is not content" in capsys.readouterr().err
+    assert not list(built.glob("[sd]*/*")) and (built / "figures/mac_sizes.pdf").is_file()
+
+
 def test_latex_itself_refuses_an_unknown_key(tmp_path: Path) -> None:
     path = make_study(tmp_path, datasets=("breastmnist",), models=MODELS[:2], diverged=())
     generate(path, figures=False)

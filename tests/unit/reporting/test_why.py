@@ -134,7 +134,7 @@ def test_settings_and_code_of_a_table_are_held_against_what_made_it(study, why) 
 
 
 def test_an_edit_of_the_manuscript_or_of_a_claim_is_named(study, why) -> None:
-    sources = ("paper/claims.yaml", "paper/main.tex", "paper/sections/old.tex")
+    sources = ("paper/claims.yaml", "paper/main.tex", "paper/sections/old.tex", "paper/drawings/sketch.png")
     for name in sources:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text("as it was")
@@ -150,9 +150,14 @@ def test_an_edit_of_the_manuscript_or_of_a_claim_is_named(study, why) -> None:
     Path("paper/claims.yaml").write_text("as it is")
     Path("paper/main.tex").write_text("as it is")
     Path("paper/sections/old.tex").unlink()
+    Path("paper/drawings/sketch.png").write_text("as it is")
     Path(values).write_text("{}")  # what a rule makes is named by the causes of its own
     claim = ("paper/claims.yaml (changed) (rule claims)", claims)
-    text = {("paper/main.tex (changed) (rule pdf)", pdf), ("paper/sections/old.tex (no longer used) (rule pdf)", pdf)}
+    drawn = {("paper/drawings/sketch.png (changed) (rule pdf)", pdf)}
+    text = drawn | {
+        ("paper/main.tex (changed) (rule pdf)", pdf),
+        ("paper/sections/old.tex (no longer used) (rule pdf)", pdf),
+    }
     assert edited("pdf") == edited("archive") == {claim} | text
     assert edited("claims") == {claim} and edited("tables") == edited("values") == set()
 
