@@ -3,7 +3,7 @@
 snakemake paper                            the embedded study's PDF, on any machine
 snakemake paper --config study=mini        another study
 snakemake table_classification_4t          one table and only the runs behind it
-snakemake report_page                      the HTML page to browse cells, runs, published values, claims
+snakemake report_page                      the HTML page to browse cells, runs, claims and all values
 snakemake --profile slurm all              the whole paper on a cluster
 """
 

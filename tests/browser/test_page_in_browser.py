@@ -89,7 +89,7 @@ def test_a_reader_filters_sorts_and_follows_a_cell_to_its_run(chromium, study):
 
 def test_no_request_leaves_the_file(chromium, study):
     chromium.open(url(study))
-    for place in ("runs", "reported", "claims"):
+    for place in ("runs", "reported", "claims", "values"):
         chromium.click(f"nav a[href='#{place}']")
         chromium.until(f"document.querySelector('nav [aria-current]').hash === '#{place}'")
         chromium.click("main > div:not([hidden]) tbody a")
@@ -143,6 +143,51 @@ def test_published_values_and_claims_are_told(chromium, study):
     assert f"{claims[tested]['evidence'][0]['estimate']:.3f}".replace("-", "−") in chromium.text("#panel table")
 
 
+def test_any_value_is_found_and_leads_to_its_cells_and_runs(chromium, study):
+    chromium.problems.clear()
+    registry = json.loads((study.paper / "values.json").read_text())
+    chromium.open(url(study, "#values"))
+    assert chromium.text(".dt-info") == f"Showing 1 to 25 of {len(registry):,} entries"
+    chromium.choose("main label:first-child select", "auc")
+    chromium.click("main thead th:nth-child(3)")
+    chromium.until("document.querySelector('main thead th:nth-child(3)').ariaSort === 'ascending'")
+    order = [registry[name]["value"] for name in column(chromium, 1)]
+    assert order == sorted(order) and order[0] < order[-1]
+    assert {name.partition("/")[0] for name in column(chromium, 1)} == {"auc"}
+    assert column(chromium, 3) == [registry[name]["text"] for name in column(chromium, 1)]
+    # a text is found as it is printed, whatever number stands behind it
+    chromium.choose("main label:first-child select", "best")
+    chromium.write("main input[type=search]", registry["best/auc/pneumoniamnist-224"]["text"])
+    assert "best/auc/pneumoniamnist-224" in column(chromium, 1)
+    # the PDF's link to a finding, from there to what stands on the same line, to a cell and to a run
+    name = "best_value/auc/breastmnist-224"
+    value = registry[name]
+    place = re.search(
+        r"finding:[^}]*/breastmnist-224\}\\tmxpage\{(value=[^}]+)\}", (study.paper / "runs.tex").read_text()
+    )[1]
+    chromium.open(url(study, f"#{place}"))
+    chromium.click(f"#panel td a[href='#value={name}']")
+    chromium.until(f"document.querySelector('#panel dd').innerText === '{name}'")
+    panel = chromium.text("#panel")
+    assert chromium.text("#panel h2") == value["text"] and str(value["n"]) in panel and value["how"] in panel
+    assert f"{len(value['runs'])} runs" in panel and str(study.folder / value["files"][0]) in panel
+    assert "Value" in chromium.text("nav [aria-current]")
+    chromium.click("#panel summary")
+    assert len(chromium.texts("#panel details a")) == len(value["runs"])
+    chromium.click("#panel details a")
+    chromium.until("document.querySelector('#panel h2').innerText.startsWith('Seed')")
+    assert value["runs"][0] in chromium.text("#panel")
+    chromium.open(url(study, f"#value={name}"))
+    chromium.click("#panel li a")
+    chromium.until("location.hash.startsWith('#cell=breastmnist-224/')")
+    chromium.open(url(study, "#value=data/breastmnist-224/title"))
+    assert chromium.text("#panel h2") == HOSTILE
+    assert chromium.evaluate("document.querySelectorAll('body img, body b b, body i').length") == 0
+    chromium.open(url(study, "#value=no/such"))
+    assert chromium.text("#panel h2") == "No value of this study is called no/such"
+    assert chromium.problems == []
+
+
 def test_the_page_says_what_it_shows(chromium, study):
     chromium.open(url(study, "#cell=breastmnist-224/resnet18-k3/scratch"))
     assert chromium.text("#phantoms") == "phantom images – not medical results"
@@ -165,7 +210,8 @@ def test_colours_follow_the_system_until_one_is_chosen(chromium, study):
 
 
 def test_a_phone_needs_no_sideways_scrolling(chromium, study):
-    for place in ("", "#runs", "#claims", "#cell=breastmnist-224/resnet18-k3/scratch"):
+    value = "#value=best_value/auc/breastmnist-224"
+    for place in ("", "#runs", "#claims", "#values", value, "#cell=breastmnist-224/resnet18-k3/scratch"):
         chromium.open(url(study, place), width=390, height=800)
         assert chromium.evaluate("document.documentElement.scrollWidth") == 390
         assert chromium.evaluate("(e => e.scrollWidth <= e.clientWidth)(document.getElementById('panel'))")

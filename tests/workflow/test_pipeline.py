@@ -57,15 +57,20 @@ def test_the_paper_shows_the_values_of_the_registry(finished):
     assert len(value["runs"]) == 1 and (finished.folder / "results/runs" / value["runs"][0] / "run.json").exists()
 
 
-def test_cells_runs_and_claims_of_the_pdf_link_to_the_page_beside_it(finished):
+def test_cells_runs_claims_and_values_of_the_pdf_link_to_the_page_beside_it(finished):
     page = (finished.folder / "results/tiny/report.html").read_text()
     shown = json.loads(page.partition('id="content">')[2].partition("</script>")[0])
     runs = [dict(zip(shown["runs"]["fields"], row, strict=True))["id"] for row in shown["runs"]["rows"]]
     places = [*(f"cell={cell['id']}" for cell in shown["cells"]), *(f"run={run}" for run in runs)]
     places += [f"claim={claim}" for claim in shown["claims"]]
     linked = {link for link in pdf_links(finished.folder / "results/tiny/paper.pdf") if "report.html" in link}
-    assert linked == {f"report.html#{place}" for place in places}
-    assert len(shown["cells"]) == len(runs) == 2 and len(linked) == 4 + len(shown["claims"]) > 4
+    values = {link for link in linked if link.startswith("report.html#value=")}
+    assert linked - values == {f"report.html#{place}" for place in places}
+    assert len(shown["cells"]) == len(runs) == 2 and len(linked - values) == 4 + len(shown["claims"]) > 4
+    known = {f"report.html#value={row[0]}" for row in shown["values"]["rows"]}
+    assert values <= known and {"study/runs", "training/lr", "reported/compared"} <= {
+        at.partition("=")[2] for at in values
+    }
 
 
 def test_an_edit_of_the_page_rebuilds_it_alone_and_the_paper_needs_none(finished, tmp_path):

@@ -22,12 +22,11 @@ def runs_tex(study: Study, registry: Registry) -> str:
     parts.append(r"\begingroup\scriptsize\setlength\tabcolsep{3.5pt}")
     parts += _cells(study)
     parts += _profile(study, registry)
-    parts += _datasets(study)
-    parts += _findings(study)
-    parts += _switches(study)
+    parts += _datasets(study, registry)
+    parts += _findings(study, registry)
+    parts += _switches(study, registry)
     parts += _values(registry)
-    parts.append(r"\endgroup")
-    return "\n".join(parts) + "\n"
+    return "\n".join([*parts, r"\endgroup"]) + "\n"
 
 
 def _cells(study: Study) -> Iterator[str]:
@@ -35,19 +34,14 @@ def _cells(study: Study) -> Iterator[str]:
     listed = "; ".join(f"\\emph{{{letter}}} is {escape(device)}" for device, letter in devices.items())
     yield _section(
         "Cells and their runs",
-        "Each group of lines is one cell: a model on a data set. Its scores on the $n$ cases of the "
-        "test split (rule "
-        r"\tmxname{evaluate}) are means over seeds, $\pm$ the standard deviation over seeds where "
-        r"there are several, and "
-        r"\val{study/level} intervals over cases. Below stand the trainings behind them (rule "
-        r"\tmxname{train}). The full "
-        r"name of a run is \tmxname{dataset-size.model.init.sSEED.RUN}. \emph{Run}, \emph{data} and "
-        r"\emph{code} are the "
-        "first digits of the hashes over the run's specification, its prepared data and the code "
-        "that trained it; "
-        r"models and runs lead to their place in \tmxname{report.html}, which \tmxname{make report} puts beside this "
-        "file; "
-        r"\emph{commit} is where that code came from; \emph{epoch} is that of the selected checkpoint. "
+        "Each group of lines is one cell: a model on a data set. Its scores on the $n$ cases of the test split "
+        r"(rule \tmxname{evaluate}) are means over seeds, $\pm$ the standard deviation over seeds where there are "
+        r"several, and \val{study/level} intervals over cases. Below stand the trainings behind them (rule "
+        r"\tmxname{train}). The full name of a run is \tmxname{dataset-size.model.init.sSEED.RUN}. \emph{Run}, "
+        r"\emph{data} and \emph{code} are the first digits of the hashes over the run's specification, its prepared "
+        "data and the code that trained it; models and runs here, and names and numbers below, lead to their place "
+        r"in \tmxname{report.html}, which \tmxname{make report} puts beside this file; \emph{commit} is where that "
+        r"code came from; \emph{epoch} is that of the selected checkpoint. "
         f"Device {listed}.",
     )
     groups: dict[str, list[tuple[str, str, list[Cell]]]] = {}
@@ -115,12 +109,22 @@ def _run(run: dict[str, Any], devices: dict[str, str]) -> list[str]:
     ]
 
 
+def _linked(name: str, text: str) -> str:
+    """A text of LaTeX that leads to a value's place in the page of results."""
+    return f"\\tmxpage{{value={name}}}{{{text}}}"
+
+
+def _anchored(registry: Registry, line: str, text: str) -> str:
+    """The start of a line; its text leads to the line's first value in the page, which leads on to the others."""
+    name = next((name for name, value in registry.values.items() if value.line == line), None)
+    return f"\\tmxanchor{{{line}}}" + (_linked(name, text) if name else text)
+
+
 def _profile(study: Study, registry: Registry) -> Iterator[str]:
     yield _section(
         "Parameters and multiply-adds",
-        r"Counted by rule \tmxname{profile}, without training: parameters with the head of the data "
-        r"set, and multiply-adds "
-        "of one forward pass of one image, on the study's data sets and on images of other sizes.",
+        r"Counted by rule \tmxname{profile}, without training: parameters with the head of the data set, and "
+        "multiply-adds of one forward pass of one image, on the study's data sets and on images of other sizes.",
     )
     models = study.profile("models")
     datasets = list(dict.fromkeys(row["dataset"] for row in models))
@@ -145,17 +149,18 @@ def _profile_row(anchor: str, model: str, columns: Sequence[str], registry: Regi
     cells = [f"{target}\\tmxname{{{escape(model)}}}"]
     for column in columns:
         keys = [f"{kind}/{key(model, column)}" for kind in kinds]
-        cells.append(escape(" / ".join(registry[at].text for at in keys)) if keys[0] in registry else "--")
+        shown = [_linked(at, escape(registry[at].text)) for at in keys if keys[0] in registry]
+        cells.append(" / ".join(shown) or "--")
     return " & ".join(cells) + r" \\"
 
 
-def _datasets(study: Study) -> Iterator[str]:
+def _datasets(study: Study, registry: Registry) -> Iterator[str]:
     yield _section("Data sets", r"Made by rule \tmxname{prepare\_data}; the facts are those of the data cards.")
     rows = []
     for name, card in study.cards.items():
         entry = study.datasets[name]
         cells = [
-            f"\\tmxanchor{{data:{key(name)}}}\\tmxname{{{breakable(name)}}}",
+            _anchored(registry, f"data:{key(name)}", f"\\tmxname{{{breakable(name)}}}"),
             escape(study.title(name)),
             f"\\tmxname{{{formats.short_hash(card.get('hash') or entry.get('hash'))}}}",
             escape(", ".join(f"{split} {formats.count(card['n'][split])}" for split in ("train", "val", "test"))),
@@ -168,12 +173,11 @@ def _datasets(study: Study) -> Iterator[str]:
     yield from _longtable(columns, ("key", "title", "data hash", "cases", "source", "licence"), rows)
 
 
-def _findings(study: Study) -> Iterator[str]:
+def _findings(study: Study, registry: Registry) -> Iterator[str]:
     yield _section(
         "Findings",
-        "Best model, models not significantly worse, spread, seed noise and gain over identity, for "
-        "each table and data set "
-        r"(rule \tmxname{values}).",
+        "Best model, models not significantly worse, spread, seed noise and gain over identity, for each table and "
+        r"data set (rule \tmxname{values}).",
     )
     rows = []
     for table in study.tables.values():
@@ -183,7 +187,7 @@ def _findings(study: Study) -> Iterator[str]:
                 f"\\tmxname{{{breakable(f'metrics/{table.name}/{dataset}.{kind}.csv')}}}" for kind in ("cells", "pairs")
             ]
             cells = [
-                f"\\tmxanchor{{finding:{key(table.name, dataset)}}}\\tmxname{{{breakable(table.name)}}}",
+                _anchored(registry, f"finding:{key(table.name, dataset)}", f"\\tmxname{{{breakable(table.name)}}}"),
                 f"\\tmxname{{{breakable(dataset)}}}",
                 str(len(table.rows)),
                 str(sum(len(cell.runs) for cell in found if cell)),
@@ -195,7 +199,7 @@ def _findings(study: Study) -> Iterator[str]:
     yield from _longtable(columns, ("table", "data set", "models", "runs", "computed from", "config"), rows)
 
 
-def _switches(study: Study) -> Iterator[str]:
+def _switches(study: Study, registry: Registry) -> Iterator[str]:
     if not study.index.get("switches"):
         return
     yield _section(
@@ -205,7 +209,8 @@ def _switches(study: Study) -> Iterator[str]:
     for compared in study.index["switches"]:
         at = (compared["dataset"], compared["model"], compared["init"])
         rows = [
-            f"\\tmxanchor{{{anchor(variant, at)}}}{escape(variant)} & "
+            _anchored(registry, anchor(variant, at), escape(variant))
+            + " & "
             + ", ".join(f"\\tmxpage{{run={key(run)}}}{{\\tmxname{{{escape(run.rpartition('.')[2])}}}}}" for run in runs)
             + r" \\"
             for variant, runs in compared["runs"].items()
@@ -222,12 +227,8 @@ def _values(registry: Registry) -> Iterator[str]:
     rows = []
     for name, value in registry.values.items():
         if value.line == f"value:{name}":
-            cells = [
-                f"\\tmxanchor{{{value.line}}}\\tmxname{{{breakable(name)}}}",
-                escape(value.text),
-                escape(value.how),
-                breakable(value.config or "default"),
-            ]
+            named = _anchored(registry, value.line, f"\\tmxname{{{breakable(name)}}}")
+            cells = [named, escape(value.text), escape(value.how), breakable(value.config or "default")]
             rows.append(" & ".join(cells) + r" \\")
     columns = f"@{{}}{_RAGGED}p{{38mm}}{_RAGGED}p{{40mm}}{_RAGGED}p{{44mm}}{_RAGGED}p{{34mm}}@{{}}"
     yield from _longtable(columns, ("key", "value", "how", "config"), rows)

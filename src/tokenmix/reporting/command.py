@@ -146,5 +146,5 @@ PRODUCTS: dict[str, tuple[Callable[[Study, argparse.Namespace], None], str]] = {
     "judge": (_judge, "fail where a claim of the manuscript fails, unless the study allows it"),
     "check": (_check, "check the manuscript's keys, generated files and typed numbers"),
     "pdf": (_pdf, "the PDF of the study"),
-    "page": (_page, "one self-contained HTML page to browse cells, runs, published values and claims"),
+    "page": (_page, "one self-contained HTML page to browse cells, runs, published values, claims and all values"),
 }

@@ -11,10 +11,10 @@ import traced_study
 from fake_studies import open_study
 
 from tokenmix.cli import main
-from tokenmix.reporting import values
+from tokenmix.reporting import appendix, values
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.page import content, document
-from tokenmix.reporting.provenance.trace import trace
+from tokenmix.reporting.provenance.trace import place, trace
 from tokenmix.reporting.registry import Registry
 
 
@@ -52,6 +52,38 @@ def test_every_cell_and_run_is_there_with_its_scores(study: Study) -> None:
         own = [runs_of(shown)[run]["scores"][metric] for run in found["runs"]]
         assert sum(own) / len(own) == pytest.approx(cell.mean, abs=1e-4)
     assert [cell["status"] for cell in shown["cells"]].count("diverged") == 1
+
+
+def test_every_value_is_there_with_all_that_the_registry_says(study: Study) -> None:
+    registry = Registry.read(study.paper / "values.json")
+    shown = embedded(page(study), "content")["values"]
+    found = {}
+    for row in shown["rows"]:
+        fields = dict(zip(shown["fields"], row, strict=True))
+        found[fields["id"]] = {
+            name: shown["pools"][name][at] if name in shown["pools"] else at for name, at in fields.items()
+        }
+    assert list(found) == list(registry.values)
+    for name, value in registry.values.items():
+        for field in ("value", "text", "n", "unit", "how", "rule", "config", "line"):
+            assert found[name][field] == getattr(value, field), (name, field)
+        assert found[name]["runs"] == list(value.runs)
+        assert all((study.folder / file).is_file() for file in value.files if file.startswith("metrics/"))
+        assert found[name]["files"] == [str(place(study, file)) for file in value.files]
+    # runs of a value are long lists, and hundreds of values share one
+    assert len(json.dumps(shown["pools"]["runs"])) < 20 * len(json.dumps(list(study.index["runs"])))
+
+
+def test_every_line_of_the_appendix_leads_to_the_page(study: Study) -> None:
+    registry = Registry.read(study.paper / "values.json")
+    lines = {}
+    for row in appendix.runs_tex(study, registry).splitlines():
+        lines |= dict.fromkeys(re.findall(r"\\tmxanchor\{([^}]+)\}", row), row)
+    told = {value.line for value in registry.values.values()}
+    assert told <= lines.keys() and {line.partition(":")[0] for line in told} > {"cell", "data", "finding", "profile"}
+    for line in told:
+        (kind, name), *_ = re.findall(r"\\tmxpage\{(\w+)=([^}]+)\}", lines[line])
+        assert (kind, name) == ("cell", line.removeprefix("cell:")) or registry[name].line == line
 
 
 def test_a_run_has_the_provenance_that_trace_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

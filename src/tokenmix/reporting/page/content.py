@@ -1,4 +1,4 @@
-"""What the page shows, as plain data for JSON: cells, runs, learning curves, published values, claims."""
+"""What the page shows, as plain data for JSON: cells, runs, learning curves, published values, claims, all values."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -47,6 +47,7 @@ def content(study: Study, registry: Registry) -> dict[str, Any]:
         "runs": _runs(study),
         "reported": _reported(study),
         "claims": read_json(study.paper / "claims.json"),
+        "values": _values(study, registry),
     }
 
 
@@ -151,6 +152,21 @@ def _run_scores(study: Study) -> dict[str, dict[str, float | None]]:
             for run, metric, value in values:
                 scores.setdefault(run, {})[metric] = value
     return scores
+
+
+def _values(study: Study, registry: Registry) -> dict[str, Any]:
+    """Fields and rows, as of runs; what many values have in common stands once, in a pool, and rows say its place."""
+    pools: dict[str, dict[Any, int]] = {
+        field: {} for field in ("unit", "how", "rule", "config", "files", "runs", "line")
+    }
+    rows = []
+    for name, value in registry.values.items():
+        files = tuple(str(place(study, file)) for file in value.files)
+        common = {**{field: getattr(value, field) for field in pools}, "files": files}
+        places = [pool.setdefault(common[field], len(pool)) for field, pool in pools.items()]
+        rows.append([name, value.value, value.text, value.n, *places])
+    fields = ["id", "value", "text", "n", *pools]
+    return {"fields": fields, "rows": rows, "pools": {field: list(pool) for field, pool in pools.items()}}
 
 
 def _reported(study: Study) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ export function link(kind, id, text) {
   return element("a", { href: address(kind, id) }, text);
 }
 
-// The place of a cell, run or claim in this page; the PDF links to the same.
+// The place of a cell, run, claim or value in this page; the PDF links to the same.
 export function address(kind, id) {
   return `#${kind}=${id}`;
 }

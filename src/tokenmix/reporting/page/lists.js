@@ -57,12 +57,21 @@ export function lists(content) {
         text("Written in", (row) => row.where, { wide: true }),
       ],
     },
+    values: {
+      title: "Values", rows: content.values, kind: "value", id: (row) => row.id,
+      columns: [
+        text("Value", (row) => row.id, { link: true }), text("Kind", (row) => row.id.split("/")[0], { choose: true, wide: true }),
+        count("Printed as", (row) => (typeof row.value === "number" ? row.value : null), { show: (row) => row.text, prose: true }),
+        text("Unit", (row) => row.unit, { choose: true, wide: true }), count("n", (row) => row.n, { wide: true }), text("How", (row) => row.how, { wide: true, prose: true }),
+        text("Rule", (row) => row.rule, { choose: true, wide: true }), text("Config", (row) => row.config || "default", { wide: true }),
+      ],
+    },
   };
 }
 
 export function list(made) {
   const { columns, rows } = made;
-  const classes = (column) => [column.wide ? "wide" : "", column.number ? "number" : ""].join(" ").trim();
+  const classes = (column) => ["wide", "number", "prose"].filter((name) => column[name]).join(" ");
   const heads = columns.map((column) => element("th", { class: classes(column), scope: "col" }, column.title));
   const table = element("table", { class: "display compact" }, element("thead", {}, element("tr", {}, ...heads)));
   const filters = element("div", { class: "filters" });
@@ -96,9 +105,9 @@ function rendered(made, column, use, row) {
     if (column.link) return link(made.kind, made.id(row), shown);
     return element("span", column.badge ? { class: `badge ${value}` } : {}, shown);
   }
-  if (column.number) return value ?? -Infinity;
-  // before it searches, DataTables reads as HTML what looks like an entity
-  return use === "filter" ? value.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]) : value;
+  if (use !== "filter") return column.number ? value ?? -Infinity : value;
+  // a number is looked for as it is shown; before it searches, DataTables reads as HTML what looks like an entity
+  return String(column.number ? column.show(row) : value).replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
 }
 
 function filter(api, column, place, rows) {

@@ -1,14 +1,14 @@
-// The start: reads the content, shows what the address asks for (#runs, #cell=..., #run=..., #claim=...).
+// The start: reads the content, shows what the address asks for (#runs, #cell=..., #run=..., #claim=..., #value=...).
 import { element } from "elements";
 import { list, lists } from "lists";
-import { cellPanel, claimPanel, runPanel } from "panels";
+import { cellPanel, claimPanel, runPanel, valuePanel } from "panels";
 
 const content = JSON.parse(document.getElementById("content").textContent);
-const { fields, rows } = content.runs;
-content.runs = rows.map((row) => Object.fromEntries(fields.map((field, place) => [field, row[place]])));
+content.runs = objects(content.runs);
+content.values = objects(content.values);
 
-const PANELS = { cell: cellPanel, run: runPanel, claim: claimPanel };
-const HOME = { cell: "cells", run: "runs", claim: "claims" };
+const PANELS = { cell: cellPanel, run: runPanel, claim: claimPanel, value: valuePanel };
+const HOME = { cell: "cells", run: "runs", claim: "claims", value: "values" };
 const panel = document.getElementById("panel");
 const main = document.querySelector("main");
 const nav = document.querySelector("nav");
@@ -18,6 +18,11 @@ let current = "cells";
 
 for (const [name, { title, rows }] of Object.entries(all)) {
   nav.append(element("a", { href: `#${name}`, "data-list": name }, title, element("small", {}, String(rows.length))));
+}
+
+// Rows become objects; a field with a pool holds a place in it.
+function objects({ fields, rows, pools = {} }) {
+  return rows.map((row) => Object.fromEntries(fields.map((field, place) => [field, pools[field] ? pools[field][row[place]] : row[place]])));
 }
 
 // A list is made when it is first looked at.

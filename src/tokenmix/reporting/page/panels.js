@@ -1,4 +1,4 @@
-// What stands behind one cell, run or claim.
+// What stands behind one cell, run, claim or value.
 import { chart } from "chart";
 import { code, element, facts, grid, interval, link, probability, score } from "elements";
 
@@ -84,5 +84,29 @@ export function claimPanel(content, id) {
     ...(claim.evidence.length
       ? [heading("Evidence"), grid(["comparison", "difference", "needed", "data sets", "cases", "runs"], claim.evidence.map((entry) => [entry.contrast, range(entry), `${entry.side} ${score(entry.threshold)}`, each(entry), String(entry.cases), String(entry.runs.length)]))]
       : []),
+  ];
+}
+
+export function valuePanel(content, id) {
+  const value = content.values.find((value) => value.id === id);
+  if (!value) return null;
+  const known = new Map(content.runs.map((run) => [run.run, run]));
+  const runs = value.runs.map((name) => known.get(name) ?? name);
+  const cells = [...new Set(runs.map((run) => run.cell).filter((cell) => cell))];
+  const links = (shown) => shown.map((each) => element("li", {}, each));
+  const beside = content.values.filter((other) => other.line === value.line && other !== value);
+  const all = !value.runs.length && !value.files.length;
+  return [
+    element("h2", {}, [value.text, value.unit].join(" ")),
+    facts([
+      ["value", code(value.id)], ["raw", typeof value.value === "number" ? code(String(value.value)) : ""], ["n", value.n === null ? "" : String(value.n)],
+      ["how", value.how], ["rule", value.rule], ["config", value.config || "default"], ["files", value.files.map((file) => element("div", {}, code(file)))], ["runs", all ? "all of the study" : ""],
+      ["check", code(`tokenmix trace ${value.id} --study ${content.study.name}`)],
+    ]),
+    ...(cells.length ? [heading("Cells"), element("ul", {}, ...links(cells.map((cell) => link("cell", cell, cell))))] : []),
+    ...(runs.length
+      ? [heading("Runs"), element("details", {}, element("summary", {}, `${runs.length} runs`), element("ul", {}, ...links(runs.map((run) => (run.id ? link("run", run.id, run.run) : code(run))))))]
+      : []),
+    ...(beside.length ? [heading("On the same line of the appendix"), grid(["value", "printed as", "how"], beside.map((other) => [link("value", other.id, other.id), other.text, other.how]))] : []),
   ];
 }
