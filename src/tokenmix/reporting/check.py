@@ -13,7 +13,7 @@ from tokenmix.reporting.registry import Registry, nearest
 from tokenmix.reporting.sources import generated_names, manuscript_files, tables_of
 
 _COMMENT = re.compile(r"(?<!\\)%.*")
-_VALUE = re.compile(r"\\val(?P<kind>|std|range)\s*\{(?P<key>[^{}]*)\}")
+_VALUE = re.compile(r"\\val(?P<kind>|count|std|range)\s*\{(?P<key>[^{}]*)\}")
 _GENERATED = re.compile(r"\\study(?P<kind>table|figure)\s*\{(?P<name>[^{}]*)\}")
 _FILE = re.compile(r"\\(?P<kind>input|include|includegraphics|bibliography)\s*(?:\[[^\]]*\])?\{(?P<name>[^{}]*)\}")
 _SUFFIXES = {"input": ".tex", "include": ".tex", "bibliography": ".bib", "includegraphics": ".pdf"}
@@ -36,7 +36,7 @@ def manuscript_problems(source: Path, study: Study, registry: Registry) -> list[
 def _line_problems(line: str, source: Path, study: Study, registry: Registry) -> Iterator[str]:
     text = _COMMENT.sub("", line)
     for match in _VALUE.finditer(text):
-        suffixes = {"": [""], "std": ["", "/std"], "range": ["", "/low", "/high"]}[match["kind"]]
+        suffixes = {"": [""], "count": [""], "std": ["", "/std"], "range": ["", "/low", "/high"]}[match["kind"]]
         for suffix in suffixes:
             key = match["key"] + suffix
             if key not in registry:

@@ -139,14 +139,12 @@ def _paragraph(registry: Registry, study: Study, table: Table, dataset: str) -> 
     return f"{head} " + " ".join(sentences)
 
 
-def summary_tex(study: Study) -> str:
+def summary_tex(registry: Registry, study: Study) -> str:
     """One or two sentences for the abstract."""
-    compared = dict.fromkeys(
-        dataset for table in study.tables.values() if table.layout == "models" for dataset in table.datasets
-    )
+    ranked = [table for table in study.tables.values() if table.layout == "models"]
     bests: list[str] = []
     named = ""
-    for dataset in compared:
+    for dataset in dict.fromkeys(dataset for table in ranked for dataset in table.datasets):
         if found := _best_of_study(study, dataset):
             table, best = found
             at = key(best.metric, dataset, table.name)
@@ -156,10 +154,12 @@ def summary_tex(study: Study) -> str:
                 f"\\val{{best/{at}}}{_told_apart(study, best)} on \\val{{{key('data', dataset, 'title')}}} "
                 f"({words}\\val{{best_value/{at}}})"
             )
+    roles = {"study/mixer_names": " as token mixers", "study/baseline_names": ""}
+    shown = [f"\\val{{{names}}}{role}" for names, role in roles.items() if registry[names].value]
+    compared = ", next to ".join(shown) + ("," if len(shown) > 1 else "")
     text = (
-        "In the study shown here, \\val{study/runs} trainings of \\val{study/models} models on "
-        "\\val{study/dataset_names} "
-        "took \\val{study/train_hours} in all."
+        f"The study shown here compares {compared} on \\val{{study/dataset_names}}. "
+        "Its \\valcount{study/runs}{training} of \\valcount{study/models}{model} took \\val{study/train_hours} in all."
     )
     if bests:
         text += f" The highest mean score is that of {enumerate_words(bests)}."

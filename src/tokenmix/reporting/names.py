@@ -66,15 +66,16 @@ class ModelName:
     @property
     def label(self) -> str:
         """The mixer or family in words, with its extensions and without the kernel."""
-        return self._words + self._extended
+        return self.base + self._extended
 
     @property
     def text(self) -> str:
         """The mixer with its kernel, as sentences say it: `local attention 5×5 + slopes`."""
-        return self._words + (f" {self.kernel}×{self.kernel}" if self.kernel else "") + self._extended
+        return self.base + (f" {self.kernel}×{self.kernel}" if self.kernel else "") + self._extended
 
     @property
-    def _words(self) -> str:
+    def base(self) -> str:
+        """The mixer or family in words, alone."""
         if not self.arrangement:
             return FAMILIES.get(self.mixer, self.mixer)
         return MIXERS.get(self.mixer, self.mixer.replace("_", " "))

@@ -18,6 +18,7 @@ from tokenmix.reporting.registry import Registry, Value
 from tokenmix.reporting.reported import add_reported
 from tokenmix.reporting.screening import add_verdicts
 from tokenmix.reporting.switches import add_switches
+from tokenmix.reporting.table_values import add_tables, tabled_runs
 from tokenmix.reporting.tex import key
 from tokenmix.reporting.uplift import add_uplifts
 
@@ -32,7 +33,7 @@ def write(study: Study, out: Path) -> Registry:
     write_atomic(out / "values.json", pretty_json(registry.as_json()))
     write_atomic(out / "values.tex", registry.as_tex(phantoms=study.phantoms))
     write_atomic(out / "findings.tex", findings_tex(registry, study))
-    write_atomic(out / "summary.tex", summary_tex(study))
+    write_atomic(out / "summary.tex", summary_tex(registry, study))
     write_atomic(out / "contents.tex", _contents(study))
     return registry
 
@@ -51,9 +52,7 @@ def _add_study(registry: Registry, study: Study) -> None:
     runs = study.runs
     newest = study.newest
     seconds = sum(float(run["execution"].get("seconds") or 0) for run in runs.values())
-    diverged = sum(run["status"] == "diverged" for run in runs.values())
     groups = {name for name, _ in study.cell_groups()}
-    seeds = {entry["seed"] for entry in study.index["runs"].values()}
     models = {entry["model"] for entry in study.index["runs"].values()}
     cases = sum(int(card["n"]["test"]) for card in study.cards.values())
     evaluation = study.index.get("evaluation", {})
@@ -84,11 +83,9 @@ def _add_study(registry: Registry, study: Study) -> None:
     add("runs", len(runs), formats.count, "trainings in the plan", "runs", config="tables")
     how = "combinations of data set, model and initialisation"
     add("cells", len(groups), formats.count, how, "cells", config="tables")
-    add("seeds", len(seeds), formats.count, "different seeds in the plan", "seeds", config="seeds")
     add("models", len(models), formats.count, "different models in the plan", "models", config="tables")
     add("datasets", len(study.datasets), formats.count, "data sets in the plan", "data sets", config="datasets")
     add("dataset_names", titles, enumerate_words, "titles in the data cards", config="datasets")
-    add("diverged", diverged, formats.count, "runs whose status is diverged", "runs")
     add("test_cases", cases, formats.count, "cases of all test splits together", "cases", config="datasets")
     how = "sum over runs of the time their jobs took"
     add("train_hours", seconds / 3600, formats.hours, how, unit="h", text=formats.hours(seconds))
@@ -118,12 +115,8 @@ def _add_study(registry: Registry, study: Study) -> None:
 
 
 def _add_settings(registry: Registry, study: Study) -> None:
-    """training/FIELD and model/FIELD: what the specs of the runs in tables say, `a to b` or a list where they differ.
-
-    Runs that only show what a switch of the protocol is worth differ on purpose.
-    """
-    planned = study.index["runs"]
-    specs = [run["spec"] for name, run in study.runs.items() if study.tables.keys() & set(planned[name]["tables"])]
+    """training/FIELD and model/FIELD: what the specs of runs in tables say, `a to b` or a list where they differ."""
+    specs = [run["spec"] for run in tabled_runs(study)]
     for section, name in (("training", "training"), ("model_options", "model")):
         found: dict[str, list[Any]] = {}
         for spec in specs:
@@ -213,6 +206,7 @@ def _statistics(cell: Cell, study: Study) -> list[tuple[str, float, str]]:
 #: each adds its own values and needs those of no other
 PARTS = (
     _add_study,
+    add_tables,
     _add_settings,
     _add_datasets,
     _add_cells,

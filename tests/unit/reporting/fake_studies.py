@@ -158,6 +158,13 @@ def _csv(path: Path, rows: list[dict[str, Any]]) -> None:
         writer.writerows(rows)
 
 
+def rewrite(file: Path, **columns: Any) -> None:
+    """Give all rows of a CSV file these values."""
+    with file.open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    _csv(file, [{**row, **columns} for row in rows])
+
+
 def _card(folder: Path, name: str, title: str, phantom: bool) -> None:
     _json(folder / "card.json", {**card(name), "title": title, "phantom": phantom})
 

@@ -55,6 +55,7 @@ def test_a_sound_line_passes(check, text: str) -> None:
     ("text", "complaint"),
     [
         (r"\val{study/run}", "no value has the key study/run; the nearest are study/runs"),
+        (r"\valcount{study/run}{run}", "no value has the key study/run; the nearest are study/runs"),
         (r"\valstd{study/runs}", "no value has the key study/runs/std"),
         (r"\val{auc/breastmnist-28/xs-tttt-conv3/scrach}", "auc/breastmnist-28/xs-tttt-conv3/scratch"),
         (

@@ -120,6 +120,7 @@ def test_values_work_in_headings_captions_and_mathematics(tmp_path: Path) -> Non
         f"\\begin{{tabular}}{{l}}Cell {value}\\\\\\end{{tabular}}\\end{{table}}"
         # what running heads and small capitals do to a title, and a value with its spread in one
         f"\\MakeUppercase{{Upper {value}}} \\subsection{{Spread {value.replace('val', 'valstd', 1)}}}"
+        "\\valcount{training/warmup_epochs}{epoch} and \\valcount{training/threads}{thread}."
     )
     assert typeset(path, small_manuscript(tmp_path / "paper", body)) == 0
     folder = tmp_path / "results/fake"
@@ -128,6 +129,7 @@ def test_values_work_in_headings_captions_and_mathematics(tmp_path: Path) -> Non
     for place, times in (("Heading", 2), ("Text", 1), ("x =", 1), ("Caption", 1), ("Cell", 1)):
         assert first.count(f"{place} {text}") == times
     assert f"UPPER {text}" in first
+    assert "5 epochs and 1 thread." in first
     spread = json.loads((folder / "paper/values.json").read_text())[f"{value[5:-1]}/std"]["text"]
     assert {f"1 Heading {text}", f"1.1 Spread {text} ± {spread}"} <= set(bookmarks(folder / "paper/main.aux"))
 

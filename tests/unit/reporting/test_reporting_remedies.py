@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from fake_studies import MODELS, PUBLISHED, make_study
 
-from tokenmix.reporting import reported
+from tokenmix.reporting import reported, values
+from tokenmix.reporting.claims.judge import judge_claims
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.tables import write
 
@@ -123,3 +125,25 @@ def test_the_table_of_reported_values_has_the_marks_and_their_footnote(tmp_path:
         models[1]: {True},
     }
     assert tex.count(r"\textsuperscript{*}after a divergence") == 1 and "lr 0.0001." in tex
+
+
+def test_a_run_that_a_remedy_rescued_counts_as_diverged_and_refutes_the_claim(tmp_path: Path) -> None:
+    path = make_study(tmp_path, diverged=())
+    claims = tmp_path / "claims"
+    claims.mkdir()
+    shutil.copy(PUBLISHED.parent / "claims.yaml", claims)
+
+    def told() -> tuple[int, int, int, str]:
+        study = Study.open(path)
+        registry = values.build(study)
+        numbers = [registry[f"study/{name}"].value for name in ("table_runs", "diverged", "remedied")]
+        return *numbers, judge_claims(study, claims, registry)["trainings_are_stable"].state
+
+    assert told() == (48, 0, 0, "holds")
+    climb(path, KEYS[0], 1, "*", {"lr": 0.0001})
+    assert told() == (48, 1, 1, "fails")
+    # one of the runs that only stand in the comparison of switches is none of the protocol
+    content = json.loads(path.read_text())
+    content["runs"][next(run for run in content["runs"] if f".{MODELS[1]}." in run)]["tables"] = ["switches"]
+    path.write_text(json.dumps(content))
+    assert told() == (47, 0, 0, "holds")

@@ -121,4 +121,4 @@ def test_one_sentence_counts_the_verdicts(tmp_path: Path) -> None:
     assert counts == {"all": 4, "suited": 1, "few=20cases": 2, "diverged": 1}
     lines = appendix.runs_tex(study, registry)
     assert rf"\tmxanchor{{{registry['verdicts/screening/all'].line}}}" in lines
-    assert "highest mean" not in findings.summary_tex(study)
+    assert "highest mean" not in findings.summary_tex(registry, study)
