@@ -133,6 +133,15 @@ def test_why_reads_what_snakemake_noted(finished, tmp_path):
     assert "tokenmix.evaluation.metrics (changed) (rule evaluate)" in told and "to train: nothing" in told
 
 
+def test_an_edited_title_reaches_the_pdf(finished, tmp_path):
+    checkout = copied(finished, tmp_path)
+    checkout.edit("workflow/studies/tiny.yaml", "title: A study of seconds", "title: 'A study of {hours}'")
+    assert "title A study of seconds -> A study of {hours} (rule values)" in tokenmix(checkout, "why", "pdf")
+    done = checkout.snakemake("paper")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "Study A study of {hours}, computed" in pdf_text(tmp_path / "results/tiny/paper.pdf")
+
+
 def test_a_wrong_claim_is_red_in_the_pdf_and_then_fails_the_build(finished, tmp_path):
     checkout = copied(finished, tmp_path)
     claims = tmp_path / "paper/claims.yaml"

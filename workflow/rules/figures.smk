@@ -21,6 +21,7 @@ rule figure:
     conda:
         "../../envs/tokenmix.yaml"
     params:
+        order=order_of_tables,
         code=PLAN["code"]["figures"],
     message:
         "Drawing figure {wildcards.figure}"

@@ -82,6 +82,17 @@ def remedies(wildcards):
     return json.dumps(PLAN["remedies"])
 
 
+def presented(wildcards):
+    """What values and sentences take from the config: title, order of tables, switches; a function like the one above."""
+    shown = {name: PLAN[name] for name in ("title", "switched")}
+    return json.dumps({**shown, "paper_tables": list(PLAN["tables"])})
+
+
+def order_of_tables(wildcards):
+    """Some figures show the first table, others all of them in this order."""
+    return json.dumps({"paper_tables": list(PLAN["tables"])})
+
+
 def drawn_from(wildcards):
     """The files behind one figure."""
     return FIGURES[wildcards.figure]

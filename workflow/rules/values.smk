@@ -22,7 +22,7 @@ rule values:
     conda:
         "../../envs/tokenmix.yaml"
     params:
-        switched=json.dumps(PLAN["switched"]),
+        presented=presented,
         code=PLAN["code"]["values"],
     message:
         "Collecting the values of the paper"

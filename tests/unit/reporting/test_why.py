@@ -133,6 +133,30 @@ def test_settings_and_code_of_a_table_are_held_against_what_made_it(study, why) 
     assert reason["text"] == "tokenmix.reporting.tables (changed) (rule table)"
 
 
+def test_an_edited_title_and_another_order_of_tables_reach_the_pdf(study, why) -> None:
+    second = "  second: {scale: xs, metrics: [auc], mixers: {pooling: [3]}}\n"
+    edit("{pooling: [3], local_attn: [3, 5]}}\n", "{pooling: [3], local_attn: [3, 5]}}\n" + second)
+    edit("seeds: [0, 1]", "seeds: [0, 1]\ntitle: a {b}\npaper_tables: [small, second]")
+    order = {"paper_tables": ["small", "second"]}
+    values, figure = (f"results/full/paper/{name}" for name in ("values.json", "figures/curves.pdf"))
+    note(values, study.index["code"]["values"], json.dumps({"title": "a {b}", "switched": {}, **order}))
+    note(figure, study.index["code"]["figures"], json.dumps(order))
+
+    def told(target: str) -> set[tuple[str, str, str]]:
+        return {(reason["text"], reason["where"], file) for reason in why(target)["reasons"]
+                for file in reason["stale"] if "->" in reason["text"] and file in (values, figure)}  # fmt: skip
+
+    assert told("pdf") == set()
+    edit("title: a {b}", "title: c")
+    title = ("title a {b} -> c (rule values)", "config.yaml:4", values)
+    assert told("pdf") == told("values") == {title} and told("figures") == set()
+    edit("[small, second]", "[second, small]")
+    change = 'paper_tables ["small", "second"] -> ["second", "small"]'
+    drawn = (f"{change} (rule figure)", "config.yaml:5", figure)
+    assert told("pdf") == {title, drawn, (f"{change} (rule values)", "config.yaml:5", values)}
+    assert told("figure_curves") == {drawn}
+
+
 def test_an_edit_of_the_manuscript_or_of_a_claim_is_named(study, why) -> None:
     sources = ("paper/claims.yaml", "paper/main.tex", "paper/sections/old.tex", "paper/drawings/sketch.png")
     for name in sources:

@@ -72,10 +72,12 @@ def outputs(plan: Plan, tables: list[str], figures: list[str], *, paper: bool) -
             yield Output(f"{folder}/metrics/switches.csv", "evaluate_switches", "switches", settings)
         settings = {"remedies": content["remedies"]}
         yield Output(f"{folder}/paper/tables/switches.tex", "table_of_switches", "tables", settings)
+    order = {"paper_tables": list(content["tables"])}
     for figure in figures:
-        yield Output(f"{folder}/paper/figures/{figure}.pdf", "figure", "figures")
+        yield Output(f"{folder}/paper/figures/{figure}.pdf", "figure", "figures", order)
     if paper:
-        yield Output(f"{folder}/paper/values.json", "values", "values", {"switched": content["switched"]})
+        settings = {"title": content["title"], "switched": content["switched"], **order}
+        yield Output(f"{folder}/paper/values.json", "values", "values", settings)
         yield Output(f"{folder}/paper/claims.json", "claims", "claims")
         yield Output(f"{folder}/paper/runs.tex", "runs_appendix", "appendix")
         yield Output(f"{folder}/paper.pdf", "pdf", "paper")
@@ -120,11 +122,16 @@ def _settings(texts: list[str], now: Mapping[str, Any]) -> dict[str, Any]:
         except ValueError:
             continue
         recorded += [part for part in (value if isinstance(value, list) else [value]) if isinstance(part, dict)]
-    # parameters lose their names on record: the one that shares most keys is meant
-    return {name: _nearest(value, recorded) for name, value in now.items()}
+    return {name: _recorded(name, value, recorded) for name, value in now.items()}
 
 
-def _nearest(value: Mapping[str, Any], recorded: list[dict[str, Any]]) -> Mapping[str, Any]:
+def _recorded(name: str, value: Any, recorded: list[dict[str, Any]]) -> Any:
+    """One of them: the entry of its name, or a whole parameter, whose name is lost: that with most keys in common."""
+    for part in recorded:
+        if name in part:
+            return part[name]
+    if not isinstance(value, Mapping):
+        return value
     return max(recorded, key=lambda part: len(part.keys() & value.keys()), default=value)
 
 
