@@ -193,7 +193,7 @@ def test_an_edit_of_the_manuscript_or_of_a_claim_is_named(study, why) -> None:
         ("figures", {"paper/figures/ranks.pdf", "metrics/small/ranks.csv"}),
         ("values", {"paper/values.json", "metrics/small/phantom_tissue-28.csv", "profile/models.csv"}),
         ("claims", {"paper/values.json", "paper/claims.json"}),
-        ("report", {"report.html"}),
+        ("report", {"report.html", "paper/values.json", "paper/claims.json", "metrics/small/phantom_tissue-28.csv"}),
         ("arxiv", {"paper.pdf", "arxiv.tar.gz"}),
         ("crate", {"paper.pdf", "report.html", "archive.zip"}),
         ("archive", {"paper.pdf", "report.html", "archive.zip", "arxiv.tar.gz"}),
@@ -205,6 +205,29 @@ def test_parts_of_the_paper_and_archives_are_targets(study, why, target: str, fi
     assert {f"results/full/{file}" for file in files} <= told and found["runs"] == 12
     assert ("results/full/paper.pdf" in told) == ("paper.pdf" in files)
     assert ("results/full/archive.zip" in told) == ("archive.zip" in files)
+
+
+@pytest.mark.parametrize(
+    ("target", "metrics", "profile"),
+    [
+        *((figure, True, False) for figure in ("scores", "kernels", "confusion", "uplift", "ranks", "figure_reported")),
+        ("figure_curves", False, False),
+        ("figure_mac_sizes", False, True),
+        ("table_small", True, False),
+        ("tables", True, False),
+    ],
+)
+def test_figures_and_tables_rest_on_metrics_and_profile(study, why, target: str, metrics: bool, profile: bool) -> None:
+    def rests(target: str) -> tuple[bool, bool]:
+        found = why(target)
+        told = {file for reason in found["reasons"] for file in reason["stale"]} | set(found["unknown"])
+        files = ("metrics/small/phantom_tissue-28.csv", "profile/models.csv")
+        return tuple(f"results/full/{file}" in told for file in files)
+
+    assert rests(target) == (metrics, profile)
+    if "table" in target:  # which shows the parameters that an extension adds
+        edit("local_attn: [3, 5]", "local_attn: [3, 5], local_attn+slopes: [3]")
+        assert rests(target) == (True, True)
 
 
 def test_the_pdf_rests_on_everything_and_a_profile_on_no_run(study, why, capsys) -> None:
@@ -244,5 +267,5 @@ def test_the_page_is_a_target_and_part_of_all_but_not_of_the_paper(study, why) -
     def unmade(target: str) -> list[str]:
         return [file for reason in why(target)["reasons"] if "not made" in reason["text"] for file in reason["stale"]]
 
-    assert unmade("report_page") == [page]
+    assert {page, f"{study.folder}/paper/claims.json"} <= set(unmade("report_page"))
     assert page in unmade("all") and page not in unmade("pdf")

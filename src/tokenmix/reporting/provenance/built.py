@@ -26,6 +26,9 @@ METADATA = Path(".snakemake", "metadata")
 OTHER_TABLES = ("datasets", "reported", "switches")
 #: where people write
 SOURCES = "paper/"
+#: figures of the metrics of all tables, and those of the profile
+_OF_METRICS = {"scores", "kernels", "confusion", "uplift", "ranks", "reported"}
+_OF_PROFILE = {"mac_mixers", "mac_sizes"}
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -46,14 +49,16 @@ def outputs(plan: Plan, tables: list[str], figures: list[str], *, paper: bool) -
     drawn, printed = set(figures), set(OTHER_TABLES) if paper else set(tables).intersection(OTHER_TABLES)
     tables = list(content["tables"]) if paper else [table for table in tables if table in content["tables"]]
     compared = paper or "reported" in printed | drawn
-    shown = list(content["tables"]) if compared or drawn & {"scores", "ranks"} else tables
+    shown = list(content["tables"]) if compared or drawn & _OF_METRICS else tables
     for table in shown:
         for dataset in content["tables"][table]["datasets"]:
             file = f"{folder}/metrics/{table}/{dataset}.csv"
             yield Output(file, "evaluate", "evaluation", {"evaluation": content["evaluation"]})
     if paper or "ranks" in drawn:
         yield from (Output(f"{folder}/metrics/{table}/ranks.csv", "rank", "ranking") for table in shown)
-    if paper or drawn & {"mac_mixers", "mac_sizes"}:
+    # a table with extensions shows the parameters that they add
+    extended = any("+" in model for table in tables for model in content["tables"][table]["models"])
+    if paper or extended or drawn & _OF_PROFILE:
         facts = ("size", "dimensions", "channels", "classes")
         shapes = {key: {fact: entry[fact] for fact in facts} for key, entry in content["datasets"].items()}
         settings = {"profile": content["profile"], "model": content["model_options"], "datasets": shapes}

@@ -21,12 +21,7 @@ _PAGE = ("report_page", "report")
 _ARCHIVES = ("archive", "arxiv", "crate")
 _VALUES = frozenset({"evaluate", "evaluate_switches", "profile", "table_of_reported", "values"})
 #: a part of the paper -> the rules that it rests on
-_PARTS = {
-    "values": _VALUES,
-    "claims": _VALUES | {"claims"},
-    "tables": {"evaluate", "evaluate_switches", "table"} | {f"table_of_{name}" for name in OTHER_TABLES},
-    "figures": {"evaluate", "rank", "profile", "table_of_reported", "figure"},
-}
+_PARTS = {"values": _VALUES, "claims": _VALUES | {"claims"}}
 
 
 @dataclass(frozen=True)
@@ -107,7 +102,11 @@ def _scope(plan: Plan, target: str) -> _Scope:
         packed = [output for output in archives(plan) if target in ("archive", output.rule)]
         return _Scope(runs, [*paper, *shown, *packed])
     if target in _PAGE:
-        return _Scope(runs, [page(plan)])
+        return _Scope(runs, [*(output for output in paper if output.rule in _PARTS["claims"]), page(plan)])
+    if target == "tables":
+        return _Scope(runs, list(outputs(plan, [*plan.content["tables"], *OTHER_TABLES], [], paper=False)))
+    if target == "figures":
+        return _Scope(runs, list(outputs(plan, [], list(FIGURES), paper=False)))
     if table in plan.content["tables"]:
         of_table = [run for run in runs if table in run.run.tables]
         return _Scope(of_table, list(outputs(plan, [table], [], paper=False)))
@@ -128,7 +127,8 @@ def _scope(plan: Plan, target: str) -> _Scope:
         "a figure": [f"figure_{name}" for name in FIGURES],
         "a data set": list(plan.content["datasets"]),
     }
-    known = [*(name for names in kinds.values() for name in names), *_PARTS, *_ARCHIVES, *_PAGE, *plan.runs]
+    parts = (*_PARTS, "tables", "figures", *_ARCHIVES, *_PAGE)
+    known = [*(name for names in kinds.values() for name in names), *parts, *plan.runs]
     near = nearest(target, known) or nearest(f"table_{target}", known) or list(kinds["a table"])
     raise UserError(
         f"the study {plan.content['study']} has no table, figure, run or data set {target}; the nearest are "
