@@ -142,7 +142,9 @@ def _lay(
     for key, new in value.items():
         here = (*place, key)
         if isinstance(below.get(key), dict) and (new is None or isinstance(new, Mapping)):
-            # a section that only holds comments says nothing
+            # a section that only holds comments says nothing; lines are those of files, not of the command line
+            if new and here in layer.lines:
+                lines[here] = layer.where(here)
             _lay(layer, new or {}, here, below[key], lines)
             continue
         if key in below:

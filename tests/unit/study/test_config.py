@@ -126,6 +126,12 @@ def test_lines_say_where_a_value_was_written(project: Path) -> None:
     assert "seeds.1" not in lines
     assert lines["tables.first.mixers.identity"] == "config.yaml:17"
     assert lines["datasets.breastmnist.size"] == "config.yaml:7"
+    # a section of both files is that of the overlay, which asks for it last, but not where it says nothing
+    assert lines["tables.first"] == "workflow/studies/small.yaml:10"
+    assert lines["tables.first.mixers"] == "workflow/studies/small.yaml:11"
+    assert (lines["datasets"], lines["evaluation"]) == ("workflow/studies/small.yaml:7", "config.yaml:19")
+    given = load_config(project, overrides={"tables": {"first": {"seeds": [3]}}}).lines
+    assert (given["tables.first"], given["tables.first.seeds"]) == ("workflow/studies/small.yaml:10", "command line")
 
 
 def test_numbers_words_and_dates_are_read_by_one_clear_rule(tmp_path: Path) -> None:

@@ -227,6 +227,15 @@ def test_mistakes_of_both_files_and_of_the_command_line_come_together(project: P
     ]
 
 
+def test_a_missing_field_points_to_the_file_that_wrote_its_section_last(project: Path) -> None:
+    (project / "config.yaml").write_text(BASE.replace("tables:", "  pathmnist: {ranked: false}\ntables:"))
+    text = "datasets.pathmnist.size: is missing; it needs"
+    (line,) = overlaid(project, "datasets:\n  breastmnist: {ranked: false}\n")
+    assert line.startswith(f"config.yaml:5: {text}")
+    (line,) = overlaid(project, "datasets:\n  pathmnist: {training: {lr: 0.1}}\n")
+    assert line.startswith(f"workflow/studies/small.yaml:2: {text}")
+
+
 def test_a_file_that_is_not_yaml_does_not_hide_the_other_files_mistakes(project: Path) -> None:
     (project / "config.yaml").write_text("seeds: [0\ntraining:\n")
     (project / "workflow" / "studies" / "small.yaml").write_text("training: {lrr: 1}\n")
