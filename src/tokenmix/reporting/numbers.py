@@ -2,7 +2,7 @@
 
 Prose is what counts. A whole number in a formula belongs to a definition (a decimal does not); one in a command's
 argument (a reference, a length, a number of columns) is no number of the text; one that is part of a word (S12, 3D) is
-a name.
+a name (COVID-19, but not AUC-0.93).
 """
 
 import re
@@ -18,10 +18,10 @@ _COMMENT = re.compile(r"(?<!\\)%.*")
 _DISPLAY = re.compile(
     r"\\begin\{(equation|align|gather|multline|eqnarray|displaymath)(\*?)\}.*?\\end\{\1\2\}|\\\[.*?\\\]", re.S
 )
-#: a number in mathematics is no formula: $27$, $n = 624$, $p < 0.01$, $> 90$, $92 \\pm 1$
+#: a number in mathematics is no formula: $27$, $12/16$, $n = 624$, $p < 0.01$, $> 90$, $92 \\pm 1$
 _PLAIN_MATH = re.compile(
     r"(?<!\\)\$([\s~]*(?:[nNpP]?\s*(?:[=<>]|\\(?:leq?|geq?|approx|sim)\b)\s*)?"
-    r"[-+]?[\d.,{}\s]+(?:\\pm[\d.,{}\s]+)?(?:\\%)?\s*)\$"
+    r"[-+]?[\d.,/{}\s]+(?:\\pm[\d.,{}\s]+)?(?:\\%)?\s*)\$"
 )
 _MATH = re.compile(r"(?<!\\)\$(?:[^$\n]|\n(?!\s*\n))*?(?<!\\)\$")
 #: commands whose arguments are no text, lengths, and the parameters of a definition
@@ -34,7 +34,7 @@ _NO_TEXT = re.compile(
 )
 _PERCENT = r"(?:(?:\\[,;]|~|\s|\$)*\\%)?"
 _DECIMAL = re.compile(rf"(?<![\w.])(?:\d*\.\d+{_PERCENT}|\d+(?:\\[,;]|~|\s)*\\%)")
-_NUMBER = re.compile(rf"(?<![\w.\\])(?<![A-Za-z]-)(?:\d+(?:[.,]\d+)*|\.\d+)(?!\w){_PERCENT}")
+_NUMBER = re.compile(rf"(?<![\w.\\])(?:\d+(?:[.,/]\d+)+|\.\d+|(?<![A-Za-z]-)\d+)(?!\w){_PERCENT}")
 
 
 def number_problems(source: Path) -> list[Problem]:

@@ -80,6 +80,8 @@ def test_a_sound_line_passes(check, text: str) -> None:
         (r"where $\mathrm{AUC} = 0.912$", "the number 0.912 is typed"),
         ("\\begin{equation} x = 0.912 \\end{equation}", "the number 0.912 is typed"),
         (r"in 93.5\% of cases % number:", "is typed"),
+        (r"an AUC-0.93 model", "the number 0.93 is typed"),
+        (r"in $12/16$ cells", "the number 12/16 is typed"),
     ],
 )
 def test_a_mistake_is_named_with_file_and_line(check, text: str, complaint: str) -> None:
