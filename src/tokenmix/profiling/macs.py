@@ -32,7 +32,7 @@ from fvcore.nn.jit_handles import (
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from tokenmix.profiling.analytic import pairs
+from tokenmix.study.analytic import pairs
 
 #: element-wise: at most a few operations per value, against hundreds in the products around them
 ELEMENTWISE = (

@@ -8,8 +8,8 @@ import torch
 
 from tokenmix.errors import UserError
 from tokenmix.models.build import build_model
-from tokenmix.profiling.analytic import mixer_macs
 from tokenmix.profiling.macs import Cost, count
+from tokenmix.study.analytic import mixer_macs
 from tokenmix.study.grammar import metaformer_name, parse_model
 from tokenmix.study.mixers import mixers
 

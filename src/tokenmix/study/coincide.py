@@ -21,11 +21,16 @@ SMALL_MAP = {2: 64, 3: 63}
 
 def grids(scale: str, size: int) -> list[int]:
     """Positions along a side of the map of each stage, for square images or cubic volumes of `size` pixels."""
-    sides, side = [], size
-    for kernel, stride, padding in (STEMS[scale], DOWNSAMPLING, DOWNSAMPLING, DOWNSAMPLING):
+    return sides(size, (STEMS[scale], *[DOWNSAMPLING] * 3))
+
+
+def sides(size: int, layers: Iterable[tuple[int, int, int]]) -> list[int]:
+    """Positions along a side behind each layer of (kernel, stride, padding), one on the other, from `size` pixels."""
+    found, side = [], size
+    for kernel, stride, padding in layers:
         side = (side + 2 * padding - kernel) // stride + 1
-        sides.append(side)
-    return sides
+        found.append(side)
+    return found
 
 
 def global_stages(model: str, size: int, options: Mapping[str, Any], dimensions: int = 2) -> list[int]:

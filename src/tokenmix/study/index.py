@@ -103,6 +103,7 @@ def _run_entry(run: "PlannedRun", config: Config) -> dict[str, Any]:
         "dataset": run.run.dataset,
         "size": run.run.size,
         "dimensions": run.data.dimensions,
+        "channels": run.data.channels,
         "model": run.run.model,
         "init": run.run.init,
         "seed": run.run.seed,

@@ -84,11 +84,13 @@ def _costs(plan: Plan, found: list[RunState], jobs: int | None) -> Iterator[Tabl
     for table, of_table in (*_by_table(plan, found), ("", found)):
         costs = [alone[state.run] for state in of_table if state.run in alone]
         hours = [cost.gpu_hours if gpu else cost.cpu_core_hours for cost in costs]
-        measured = sum(cost.measured_on_gpu if gpu else cost.measured_on_cpu for cost in costs)
+        sources = Counter[str]()
+        for cost in costs:
+            sources.update(cost.gpu_sources if gpu else cost.cpu_sources)
         # a run keeps one worker busy to its end, however many there are
         wall = max(sum(hours) / at_once, *hours) if hours else 0.0
         device = "GPU" if gpu else "CPU"
-        yield TableCost(table, len(costs), device, at_once, sum(hours), wall, basis(len(costs), measured))
+        yield TableCost(table, len(costs), device, at_once, sum(hours), wall, basis(sources))
 
 
 def as_json(plan: Plan, found: list[RunState], costs: list[TableCost]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The multiply-adds: against closed forms, against counting by hand, and nothing skipped in silence."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,16 @@ from torch.nn import functional as F
 
 from tokenmix.models.build import build_model
 from tokenmix.models.spatial import Convolution
-from tokenmix.profiling.analytic import mixer_macs, pairs
 from tokenmix.profiling.macs import cells_under_windows, count
+from tokenmix.study.analytic import mixer_macs, pairs
 from tokenmix.study.cost import GPU_SPEED, PASSES, estimate
 from tokenmix.study.grammar import metaformer_name, volume_problem
+from tokenmix.study.load import load_config
+from tokenmix.study.manifest import load_manifest
 from tokenmix.study.mixers import mixers
+from tokenmix.study.model_macs import has_formula, model_macs
 
+ROOT = Path(__file__).parents[3]
 #: image sizes and, in the first three stages of `xs`, maps of odd, even, tiny and non-square shape
 IMAGES = [(26, 26), (28, 28), (50, 34), (9, 70)]
 VOLUMES = [(28, 28, 28), (9, 14, 28)]
@@ -135,12 +140,36 @@ def test_a_model_of_volumes_is_the_sum_of_its_layers() -> None:
     assert (cost.macs, cost.skipped) == (expected, ())
 
 
-@pytest.mark.parametrize("name", ["s12-tttt-pooling3", "xs-tttt-pooling3", "resnet18-k3"])
-@pytest.mark.parametrize(("size", "share"), [(28, 0.02), (64, 0.4)])
-def test_the_rough_cost_of_a_study_follows_the_count_on_volumes(name: str, size: int, share: float) -> None:
-    run = {"model": name, "size": size, "dimensions": 3, "iterations": 10, "batch_size": 4, "accumulation": 2}
-    macs = 80 * PASSES * count(build(name, (size,) * 3, channels=1), (1, *(size,) * 3)).macs
-    assert estimate([run]).gpu_hours == pytest.approx(macs / GPU_SPEED / 3600, rel=share)
+def trained_models() -> list[tuple[str, int]]:
+    """Every model of the full study and of the mini study, with the dimensions of the images that it is trained on."""
+    found = {}
+    for study in ("full", "mini"):
+        config = load_config(ROOT, study)
+        for table in config.chosen_tables:
+            for dataset, (model, _) in itertools.product(config.datasets_of(table), config.rows_of(table)):
+                found[model, load_manifest()[dataset].dimensions] = True
+    return sorted(found)
+
+
+@pytest.mark.parametrize(("name", "dimensions"), [*trained_models(), ("xs-tttt-local_attn5+register", 2)])
+def test_what_an_estimate_takes_a_model_for_is_its_traced_count(name: str, dimensions: int) -> None:
+    # the last map of s12 has one position, where its patch embedding does not see all of its kernel
+    size = 28
+    cost = count(build(name, (size,) * dimensions, channels=1), (1, *[size] * dimensions))
+    # all but the mean over the last map and the head
+    assert model_macs(name, size, dimensions, 1) == pytest.approx(cost.macs, rel=0.005)
+    assert has_formula(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "dimensions"),
+    [("s12-tttt-conv7", 224, 2), ("resnet18-k7", 224, 2), ("fcvit_tiny", 224, 2), ("s12-tttt-full_attn", 64, 3)],
+)
+def test_the_estimate_of_a_run_is_three_passes_for_each_of_its_images(name: str, size: int, dimensions: int) -> None:
+    run = {"model": name, "size": size, "dimensions": dimensions, "channels": 3}
+    macs = 80 * PASSES * count(build(name, (size,) * dimensions), (3, *[size] * dimensions)).macs
+    cost = estimate([run | {"iterations": 10, "batch_size": 4, "accumulation": 2}])
+    assert cost.gpu_hours == pytest.approx(macs / GPU_SPEED / 3600, rel=0.001)
 
 
 @pytest.mark.parametrize("kernel", [3, 5])

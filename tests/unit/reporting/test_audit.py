@@ -230,14 +230,15 @@ def test_mistakes_are_one_message_and_train_nothing(study, audit) -> None:
 
 
 def test_costly_cells_are_drawn_more_often_and_only_finished_ones(tmp_path: Path) -> None:
-    entry = {"dataset": "d", "size": 28, "init": "scratch", "batch_size": 1, "accumulation": 1, "dimensions": 2}
-    costs = {"xs-tttt-pooling3": 100, "xs-tttt-conv3": 300, "xs-tttt-identity": 100_000}
+    images = {"dataset": "d", "size": 28, "dimensions": 2, "channels": 1}
+    entry = {**images, "init": "scratch", "batch_size": 1, "accumulation": 1}
+    costs = {"xs-tttt-random": 100, "xs-tttt-random_learned": 300, "xs-tttt-identity": 100_000}
     runs = {f"d-28.{model}.scratch.s0.0": {**entry, "model": model, "iterations": n} for model, n in costs.items()}
     for run in list(runs)[:2]:
         (tmp_path / "runs" / run).mkdir(parents=True)
         (tmp_path / "runs" / run / "run.json").touch()
     study = Study(tmp_path / "plan/x.json", {"study": "x", "results": str(tmp_path), "runs": runs})
     drawn = Counter(pick(study, 1, seed)[0].split(".")[1] for seed in range(2000))
-    assert set(drawn) == {"xs-tttt-pooling3", "xs-tttt-conv3"}
+    assert set(drawn) == {"xs-tttt-random", "xs-tttt-random_learned"}
     # three to one, by five standard deviations
-    assert abs(drawn["xs-tttt-conv3"] - 1500) < 5 * (2000 * 0.75 * 0.25) ** 0.5
+    assert abs(drawn["xs-tttt-random_learned"] - 1500) < 5 * (2000 * 0.75 * 0.25) ** 0.5

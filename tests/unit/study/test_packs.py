@@ -19,6 +19,7 @@ entries = st.fixed_dictionaries(
         "model": st.sampled_from(["xs-tttt-pooling3", "s12-tttt-conv7", "resnet18-k3"]),
         "size": st.sampled_from([28, 224]),
         "dimensions": st.sampled_from((2, 3)),
+        "channels": st.sampled_from((1, 3)),
         "iterations": st.integers(1, 50_000),
         "batch_size": st.just(128),
         "accumulation": st.just(1),
@@ -37,7 +38,7 @@ def test_every_run_is_in_one_pack_with_its_like(runs, minutes, workers, gpu):
 
 def entry(**changes):
     return {
-        "data_folder": "data/a", "threads": 1, "model": "xs-tttt-pooling3", "size": 28, "dimensions": 2,
+        "data_folder": "data/a", "threads": 1, "model": "xs-tttt-pooling3", "size": 28, "dimensions": 2, "channels": 1,
         "iterations": 300, "batch_size": 64, "accumulation": 1, **changes,
     }  # fmt: skip
 
@@ -47,6 +48,16 @@ def test_short_runs_share_a_job_and_long_ones_do_not():
     assert len(arrange(short, 60, 1, gpu=False)) == 1
     long = {f"r{n}": entry(model="s12-tttt-conv7", size=224, iterations=35_000, batch_size=128) for n in range(12)}
     assert len(arrange(long, 10, 1, gpu=True)) == 12
+
+
+def test_packs_of_costly_models_hold_fewer_runs():
+    settings = {"size": 224, "iterations": 1000, "batch_size": 128}
+    pooled, convolved = (
+        arrange({f"r{n}": entry(model=f"s12-tttt-{mixer}", **settings) for n in range(24)}, 20, 1, gpu=True)
+        for mixer in ("pooling3", "conv7")
+    )
+    # 1.8 G and 11.5 G multiply-adds an image: one minute a run, and seven
+    assert {len(pack) for pack in pooled} == {12} and {len(pack) for pack in convolved} <= {2, 3}
 
 
 def test_all_workers_of_a_machine_have_something_to_do():

@@ -7,8 +7,9 @@ import pytest
 
 from tokenmix import cli
 from tokenmix.files import read_json, write_atomic
-from tokenmix.study import code
+from tokenmix.study import analytic, code
 from tokenmix.study.load import load_config
+from tokenmix.study.model_macs import has_formula, model_macs
 from tokenmix.study.plan import freeze
 
 CONFIG = """
@@ -137,9 +138,18 @@ def left_to_train(capsys, *arguments: str) -> dict[str, str]:
 IMAGES = 35000 * 128
 
 
+def macs(model: str) -> int:
+    """Of a grey image of 28 pixels."""
+    return model_macs(model, 28, 2, 1)
+
+
+#: the project's runs without the finished one
+LEFT = {"s12-pptt-local_attn3": 1, "s12-pptt-local_attn5": 2, "s12-pptt-identity": 2}
+
+
 def test_costs_come_from_multiply_adds_where_nothing_was_measured(project, capsys):
-    # 5 runs of S12 at 28 pixels: 1.8 G / 64 multiply-adds a pass, three passes, at 1e13 a second
-    hours = 5 * IMAGES * 3 * 1.8e9 / 64 / 1e13 / 3600
+    # three passes, at 1e13 a second
+    hours = sum(IMAGES * runs * 3 * macs(model) / 1e13 / 3600 for model, runs in LEFT.items())
     expected = f"5 runs, {hours:.2f} GPU-hours, {hours:.2f} hours on one GPU (from multiply-adds)"
     assert left_to_train(capsys) == {"hybrids": expected, "all": expected}
 
@@ -148,23 +158,27 @@ def test_costs_come_from_measured_throughput_of_the_same_model_first(project, ca
     attest_throughput(project, "s12-pptt-identity", 4000.0)
     attest_throughput(project, "s12-tttt-conv3", 1000.0, name="relative")
     attest_throughput(project, "s12-pptt-local_attn3", 5.0, device="CPU x86_64", name="cpu")
-    # 3 runs of local attention (one of its four exists) by the median of its relatives, two of identity by itself
-    hours = (3 * IMAGES / 2500 + 2 * IMAGES / 4000) / 3600
+    # 3 runs of local attention by the median of its relatives' multiply-adds a second, two of identity by itself
+    speed = (4000 * macs("s12-pptt-identity") + 1000 * macs("s12-tttt-conv3")) / 2
+    attention = [IMAGES * macs(f"s12-pptt-local_attn{kernel}") / speed for kernel in (3, 5)]
+    hours = (attention[0] + 2 * attention[1] + 2 * IMAGES / 4000) / 3600
     assert left_to_train(capsys, "--jobs", "2")["all"] == (
-        f"5 runs, {hours:,.1f} GPU-hours, {hours / 2:,.1f} hours on 2 GPUs (from measured throughput)"
+        f"5 runs, {hours:,.1f} GPU-hours, {hours / 2:,.1f} hours on 2 GPUs "
+        "(from measured throughput, 3 of 5 from measured throughput of other models)"
     )
-    longest = IMAGES / 2500 / 3600
+    longest = max(*attention, IMAGES / 4000) / 3600
     assert f" {longest:.2f} hours on 99 GPUs" in left_to_train(capsys, "--jobs", "99")["all"]
 
 
 def test_measured_and_counted_are_told_apart_and_shared_runs_count_once(project, capsys):
     more = "  small: {scale: xs, mixers: {identity: }}\n  again: {arrangement: pptt, mixers: {identity: }}\n"
     (project / "config.yaml").write_text(CONFIG + more)
-    attest_throughput(project, "xs-tttt-pooling3", 100.0)
+    attest_throughput(project, "xs-tttt-identity", 100.0)
     # volumes of the same edge say nothing about images
     attest_throughput(project, "s12-pptt-local_attn3", 7.0, name="volumes", dataset="adrenalmnist3d")
     (project / "results/runs/broken").mkdir()
     (project / "results/runs/broken/run.json").write_text("{")
+    attest_throughput(project, "xs-tttt-gone", 100.0, name="of a mixer that is no more")
     found = left_to_train(capsys)
     assert found["small"].startswith("2 runs") and found["small"].endswith("(from measured throughput)")
     assert found["again"].startswith("2 runs") and found["again"].endswith("(from multiply-adds)")
@@ -172,13 +186,36 @@ def test_measured_and_counted_are_told_apart_and_shared_runs_count_once(project,
     assert found["all"].endswith("(from measured throughput, 5 of 7 from multiply-adds)")
 
 
+def test_a_mixer_without_a_formula_is_left_out_of_the_multiply_adds_and_the_estimate_says_so(
+    project, capsys, monkeypatch
+):
+    known = analytic.mixer_macs
+    monkeypatch.setattr(
+        "tokenmix.study.model_macs.mixer_macs",
+        lambda mixer, *rest: known(mixer, *rest) if mixer != "identity" else None,
+    )
+    model_macs.cache_clear()
+    has_formula.cache_clear()
+    try:
+        found = left_to_train(capsys)["all"]
+        attest_throughput(project, "s12-tttt-conv3", 1000.0)
+        from_relatives = left_to_train(capsys)["all"]
+    finally:
+        model_macs.cache_clear()
+        has_formula.cache_clear()
+    assert found.endswith("(from multiply-adds, 2 of 5 from multiply-adds without a new mixer's own)")
+    others = "from measured throughput of other models"
+    assert from_relatives.endswith(f"({others}, 2 of 5 {others} without a new mixer's own)")
+
+
 def test_a_study_for_the_cpu_counts_cores(project, capsys, monkeypatch):
     (project / "config.yaml").write_text(CONFIG + "execution: {needs_gpu: false}\n")
     monkeypatch.setattr("tokenmix.study.plan_command.has_gpu", lambda: False)
-    attest_throughput(project, "s12-pptt-conv3", 300.0, device="CPU x86_64")  # on two threads
-    hours = 5 * IMAGES / 150 / 3600
-    assert left_to_train(capsys, "--jobs", "5")["all"] == (
-        f"5 runs, {hours:,.1f} core-hours, {hours / 5:,.1f} hours on 5 cores (from measured throughput)"
+    attest_throughput(project, "s12-pptt-identity", 300.0, device="CPU x86_64")  # on two threads
+    speed = 150 * macs("s12-pptt-identity")
+    hours = sum(IMAGES * runs * macs(model) / speed / 3600 for model, runs in LEFT.items())
+    assert left_to_train(capsys, "--jobs", "2")["all"].startswith(
+        f"5 runs, {hours:,.1f} core-hours, {hours / 2:,.1f} hours on 2 cores (from measured throughput"
     )
     cli.main(["plan", "--json"])
     costs = json.loads(capsys.readouterr().out)["costs"]

@@ -56,8 +56,8 @@ def _lines(found: Why) -> Iterator[str]:
     if found.cost.runs:
         cost = found.cost
         hours = (
-            f"{cost.gpu_hours:.3g} GPU-hours ({basis(cost.runs, cost.measured_on_gpu)}), or {cost.cpu_core_hours:.3g} "
-            f"hours of one CPU core ({basis(cost.runs, cost.measured_on_cpu)})"
+            f"{cost.gpu_hours:.3g} GPU-hours ({basis(cost.gpu_sources)}), or {cost.cpu_core_hours:.3g} "
+            f"hours of one CPU core ({basis(cost.cpu_sources)})"
         )
         yield f"to train: {cost.runs} of {found.runs} runs, roughly {hours}"
     else:
