@@ -116,12 +116,17 @@ def _run_entry(run: "PlannedRun", config: Config) -> dict[str, Any]:
 
 
 def _remedies(config: Config) -> dict[str, str]:
-    """Mark -> footnote of every remedy that a run of the study may use."""
-    trainings = (
-        config.training_for(dataset, table) for table in config.chosen_tables for dataset in config.datasets_of(table)
-    )
-    ladders = (training.divergence for training in trainings if training.divergence.policy == "ladder")
-    return {rung.mark: rung.note for divergence in ladders for rung in divergence.ladder}
+    """Mark -> footnote of the remedies that a run of the study may use.
+
+    A mark that has another footnote for another data set or table has none here: tables then show what was changed.
+    """
+    notes: dict[str, set[str]] = {}
+    for table in config.chosen_tables:
+        for dataset in config.datasets_of(table):
+            divergence = config.training_for(dataset, table).divergence
+            for rung in divergence.ladder if divergence.policy == "ladder" else ():
+                notes.setdefault(rung.mark, set()).add(rung.note)
+    return {mark: found.pop() for mark, found in notes.items() if len(found) == 1}
 
 
 def _table_entry(config: Config, name: str) -> dict[str, Any]:

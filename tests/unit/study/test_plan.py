@@ -53,6 +53,22 @@ def test_the_index_holds_what_rules_and_reports_need(study, config):
     assert index["code"].keys() == STAGES.keys()
 
 
+def test_a_mark_with_two_meanings_has_no_footnote(source, tmp_path, config):
+    def remedied(note: str, **rung) -> dict:
+        rungs = [{"mark": "*", "note": note, **rung}, {"mark": "#", "note": "half batches"}]
+        return {"divergence": {"ladder": rungs}}
+
+    datasets = {
+        "breastmnist": {"size": 28, "training": remedied("a tenth of the rate", lr_factor=0.1)},
+        "phantom_tissue": {"size": 28, "training": remedied("whole numbers", precision="fp32")},
+    }
+    plan = freeze(changed(config, datasets=datasets), tmp_path, source)
+    assert read_json(plan.index)["remedies"] == {"#": "half batches"}
+    datasets["phantom_tissue"] = datasets["breastmnist"]
+    plan = freeze(changed(config, datasets=datasets), tmp_path, source)
+    assert read_json(plan.index)["remedies"] == {"*": "a tenth of the rate", "#": "half batches"}
+
+
 def test_a_set_of_volumes_is_planned_as_one(source, tmp_path, config):
     datasets = {"adrenalmnist3d": {"size": 28}, "breastmnist": {"size": 28}}
     tables = {"first": {"scale": "xs", "mixers": {"local_attn": [3, 7]}, "baselines": ["resnet18-k3"]}}
