@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenmix.errors import UserError
-from tokenmix.study.config import Table, merged
+from tokenmix.study.config import Table
 from tokenmix.study.grammar import (
     arrangement_problem,
     extension_problems,
@@ -25,11 +25,11 @@ from tokenmix.study.grammar import (
 )
 from tokenmix.study.manifest import DatasetEntry
 from tokenmix.study.mixers import mixers
-from tokenmix.study.protocol import Training
+from tokenmix.study.raw import Finding, entries, listed
 from tokenmix.study.switches import switch_problems
+from tokenmix.study.training_checks import training_problems
 from tokenmix.study.yaml_lines import Place
 
-Finding = tuple[Place, str]
 #: tables of the paper that are not lists of models: data sets, published scores, switches of the protocol
 PAPERS_TABLES = ("datasets", "reported", "switches")
 #: names whose rule `table_<name>` or whose files are those of such a table
@@ -41,19 +41,10 @@ def check(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_fo
     found = (
         _datasets(raw, manifest),
         _tables(raw, manifest, mixer_folder),
-        _training(raw),
         _repeated(raw),
         _folders(raw),
     )
-    return [*itertools.chain.from_iterable(found), *switch_problems(raw, manifest)]
-
-
-def entries(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The named mappings of a mapping; what was left out (`false`) or has a wrong type is skipped."""
-    if isinstance(value, dict):
-        for name, entry in value.items():
-            if isinstance(name, str) and (entry is None or isinstance(entry, dict)):
-                yield name, entry or {}
+    return [*itertools.chain.from_iterable(found), *training_problems(raw), *switch_problems(raw, manifest)]
 
 
 def _datasets(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry]) -> Iterator[Finding]:
@@ -87,7 +78,7 @@ def _tables(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_
         place: Place = ("tables", name)
         if name in OWN_TABLES:
             yield place, f"{quote(name)} is the name of a table or rule that every study has; choose another name"
-        for i, dataset in enumerate(_list(table.get("datasets"))):
+        for i, dataset in enumerate(listed(table.get("datasets"))):
             if isinstance(dataset, str) and dataset not in used:
                 hint = nearest(dataset, map(str, used))
                 yield (*place, "datasets", i), f"{quote(dataset)} is not one of this study's `datasets`{hint}"
@@ -96,7 +87,7 @@ def _tables(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_
             yield (*place, "arrangement"), text
         yield from _mixers(place, table.get("mixers"), known, arrangement)
         yield from _volumes(place, table, used, manifest)
-        for i, model in enumerate(_list(table.get("baselines"))):
+        for i, model in enumerate(listed(table.get("baselines"))):
             if isinstance(model, str):
                 try:
                     parse_model(model, mixer_folder)
@@ -110,7 +101,7 @@ def _tables(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_
     if isinstance(tables, dict) and all(table is False for table in tables.values()):
         yield ("tables",), "a study needs at least one table"
     offered = [name for name, table in tables.items() if table is not False] if isinstance(tables, dict) else []
-    chosen = _list(raw.get("paper_tables"))
+    chosen = listed(raw.get("paper_tables"))
     for i, name in enumerate(chosen):
         if isinstance(name, str) and name not in (*offered, "switches"):
             yield ("paper_tables", i), f"{quote(name)} is not one of `tables`{nearest(name, map(str, offered))}"
@@ -143,7 +134,7 @@ def _pretrained(table: Place, settings: Mapping[str, Any]) -> Iterator[Finding]:
     for name, kernels in mixers_.items() if isinstance(mixers_, dict) else ():
         for kernel in (kernels or [None]) if isinstance(name, str) and isinstance(kernels, list | None) else ():
             named.append(((*table, "mixers", name), metaformer_name(scale, arrangement, name, kernel)))
-    named += [((*table, "baselines", i), name) for i, name in enumerate(_list(settings.get("baselines")))]
+    named += [((*table, "baselines", i), name) for i, name in enumerate(listed(settings.get("baselines")))]
     for place, model in named:
         try:
             text = init_problem(model, pretrained_inits(model)[0])
@@ -157,7 +148,7 @@ def _volumes(
     place: Place, table: Mapping[str, Any], used: list[Any], manifest: Mapping[str, DatasetEntry]
 ) -> Iterator[Finding]:
     """Models that have no form for volumes, in a table with a three-dimensional data set."""
-    names = _list(table.get("datasets")) or used
+    names = listed(table.get("datasets")) or used
     volumes = [name for name in names if isinstance(name, str) and name in manifest and manifest[name].dimensions == 3]
     if not volumes:
         return
@@ -170,45 +161,10 @@ def _volumes(
         for name, kernels in (mixers_.items() if isinstance(mixers_, dict) else ())
         if kernels is not False
     ]
-    named += [((*place, "baselines", i), name) for i, name in enumerate(_list(table.get("baselines")))]
+    named += [((*place, "baselines", i), name) for i, name in enumerate(listed(table.get("baselines")))]
     for where, name in named:
         if isinstance(name, str) and (text := volume_problem(name)):
             yield where, f"{quote(volumes[0])} is three-dimensional; {text}"
-
-
-def _training(raw: Mapping[str, Any]) -> Iterator[Finding]:
-    study = raw.get("training", {})
-    if not isinstance(study, dict):
-        return
-    yield from _rates(study, study, ("training",))
-    divergence = study.get("divergence")
-    if (
-        isinstance(divergence, dict)
-        and divergence.get("policy", "ladder") == "ladder"
-        and divergence.get("ladder") == []
-    ):
-        yield (
-            ("training", "divergence", "ladder"),
-            "the policy `ladder` needs a rung; or write `policy: record`",
-        )
-    for section in ("datasets", "tables"):
-        for name, entry in entries(raw.get(section, {})):
-            own = entry.get("training")
-            if isinstance(own, dict):
-                yield from _rates(merged(study, own), own, (section, name, "training"))
-
-
-def _rates(training: dict[str, Any], written: dict[str, Any], place: Place) -> Iterator[Finding]:
-    peak = training.get("lr", Training().lr)
-    for key, default in (("warmup_lr", Training().warmup_lr), ("min_lr", Training().min_lr)):
-        rate = training.get(key, default)
-        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (rate, peak))
-        # what is out of its own range is told by the types
-        if numbers and 0 < peak < rate <= 10 and {key, "lr"} & written.keys():
-            yield (
-                (*place, key if key in written else "lr"),
-                f"{key} ({rate:g}) is above lr ({peak:g}); lower it",
-            )
 
 
 def _repeated(raw: Mapping[str, Any]) -> Iterator[Finding]:
@@ -221,7 +177,7 @@ def _repeated(raw: Mapping[str, Any]) -> Iterator[Finding]:
             lists += [((*place, "mixers", mixer), value) for mixer, value in kernels.items()]
     for place, values in lists:
         seen = set()
-        for i, value in enumerate(_list(values)):
+        for i, value in enumerate(listed(values)):
             if isinstance(value, list | dict):
                 continue
             if value in seen:
@@ -238,7 +194,7 @@ def _folders(raw: Mapping[str, Any]) -> Iterator[Finding]:
     data = raw.get("data")
     data = data if isinstance(data, dict) else {}
     folders: list[tuple[Place, Any]] = [(("results",), raw.get("results")), (("data", "folder"), data.get("folder"))]
-    mirrors = [(("data", "mirrors", i), folder) for i, folder in enumerate(_list(data.get("mirrors")))]
+    mirrors = [(("data", "mirrors", i), folder) for i, folder in enumerate(listed(data.get("mirrors")))]
     for place, folder in [*folders, *mirrors]:
         if not isinstance(folder, str):
             continue
@@ -261,7 +217,3 @@ def _home_is_unknown(folder: str) -> bool:
     except RuntimeError:
         return True
     return False
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

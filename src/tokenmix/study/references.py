@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tokenmix.errors import UserError
-from tokenmix.study.checks import entries
 from tokenmix.study.config import Config, merged
 from tokenmix.study.frozen import code_folder
 from tokenmix.study.load import CONFIG, FULL, OVERLAYS, load_config, studies
 from tokenmix.study.manifest import load_manifest
 from tokenmix.study.plan import resolve
+from tokenmix.study.raw import entries
 from tokenmix.study.yaml_lines import read_yaml
 
 

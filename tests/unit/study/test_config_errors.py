@@ -88,6 +88,36 @@ def overlaid(root: Path, text: str) -> list[str]:
         ("execution: {runs_at_once: aut}", "execution.runs_at_once", ["`aut`", "did you mean `auto`?", "at most 64"]),
         ("execution: {runs_at_once: }", "execution.runs_at_once", ["`null`", "at most 64), or auto"]),
         ("data: {mirrors: [a, ~nosuchuser/x]}", "data.mirrors.1", ["`~nosuchuser/x`", "write the whole path"]),
+        (
+            "training: {divergence: {ladder: [{lr_factor: 0.5}, {lr_factor: 0.1}]}}",
+            "training.divergence.ladder.1.mark",
+            ["another remedy", "`*`", "like `#`"],
+        ),
+        (
+            'tables: {first: {training: {divergence: {ladder: [{mark: "+"}, {mark: a}, {mark: "+"}]}}}}',
+            "tables.first.training.divergence.ladder.2.mark",
+            ["`+`"],
+        ),
+        (
+            "tables: {first: {mixers: {full_attn: }}}\nmodel: {head_dim: 24}",
+            "model.head_dim",
+            ["24", "width 64 of `s12` in table `first`", "allowed: 1, 2, 4, 8, 16, 32, 64"],
+        ),
+        (
+            "tables: {first: {scale: xs, mixers: {local_attn+slopes: [3]}}}\nmodel: {head_dim: 32}",
+            "model.head_dim",
+            ["width 16 of `xs`", "allowed: 1, 2, 4, 8, 16"],
+        ),
+        (
+            "tables: {first: {baselines: [s12-pptt-local_attn3, xs-tttt-full_attn]}}\nmodel: {head_dim: 1024}",
+            "model.head_dim",
+            ["allowed: 1, 2, 4, 8, 16"],
+        ),
+        (
+            "switches: [{dataset: breastmnist, model: xs-tttt-local_attn3}]\nmodel: {head_dim: 64}",
+            "model.head_dim",
+            ["width 16 of `xs` in `switches`"],
+        ),
         ("training: 3", "training", ["a mapping with the keys iterations, "]),
         *[
             (f"tables: {{{name}: {{mixers: {{pooling: [3]}}}}}}", f"tables.{name}", [f"`{name}` is the name of a"])
@@ -202,6 +232,20 @@ def test_a_value_of_several_types_is_explained_as_one() -> None:
     whole = "a whole number (at least 1), or one of all, none"
     assert steps == (("steps", 1), f"`al` is not allowed; did you mean `all`? needs {whole}")
     assert shape[0] == ("shape",) and "a mapping with the keys edge, or true or false, or nothing" in shape[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model: {head_dim: 24}",
+        "tables: {first: {mixers: {full_attn: }}}\nmodel: {head_dim: 64}",
+        "tables: {other: {mixers: {full_attn: }}}\npaper_tables: [first]\nmodel: {head_dim: 24}",
+        "tables: {first: {mixers: {full_attn: false}}}\nmodel: {head_dim: 24}",
+    ],
+)
+def test_heads_have_to_fit_where_there_is_attention_only(project: Path, text: str) -> None:
+    (project / "workflow/studies/small.yaml").write_text(text)
+    assert load_config(project).model.head_dim in (24, 64)
 
 
 def test_the_full_study_has_no_overlay(project: Path) -> None:
