@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokenmix.errors import UserError
-from tokenmix.study.grammar import nearest, quote
+from tokenmix.study.grammar import metaformer_name, nearest, parse_model, quote
 from tokenmix.study.manifest import load_manifest
 from tokenmix.study.problems import Problem, raise_problems
 
@@ -35,6 +35,8 @@ ROWS: dict[str, tuple[str, ...]] = {
     "": (), "baseline": (), "conv (default)": (), "none": ("bilinear",), "coord-mlp": ("bilinear", "coordmlp"),
     "coord-mlp + conv": ("coordmlp",), "slopes": ("slopes",), "cls token": ("cls",), "global register": ("register",),
 }  # fmt: skip
+#: what tells one published cell from another, beside kernel and row
+CELL = ("table", "arrangement", "init", "mixer", "dataset", "metric")
 #: images of the published study have this edge in all two-dimensional classification
 SIZE = 224
 
@@ -70,12 +72,16 @@ def read_published(folder: Path, datasets: tuple[str, ...] = ()) -> list[Publish
         raise UserError(f"{folder} holds no published values (*.csv); give the folder that does")
     known = dict.fromkeys((*load_manifest(), *ELSEWHERE, *datasets))
     problems: list[Problem] = []
-    values = [value for path in files for value in _read(path, known, problems)]
+    places: dict[tuple, tuple[str, float]] = {}
+    values = [value for path in files for value in _read(path, known, places, problems)]
     raise_problems(f"the published values of {folder}", problems, [str(path) for path in files])
     return values
 
 
-def _read(path: Path, datasets: dict[str, None], problems: list[Problem]) -> list[Published]:
+def _read(
+    path: Path, datasets: dict[str, None], places: dict[tuple, tuple[str, float]], problems: list[Problem]
+) -> list[Published]:
+    """The values of a file; `places` says of each cell where it stood first, and with which value."""
     values = []
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -91,8 +97,14 @@ def _read(path: Path, datasets: dict[str, None], problems: list[Problem]) -> lis
                     continue
                 wrong = _mistakes(row, datasets)
                 problems += [Problem(where, text) for text in wrong]
-                if not wrong:
-                    values.append(_published(row))
+                if wrong:
+                    continue
+                value = _published(row)
+                cell = (*(row[name] for name in CELL), value.kernel, row.get("row", ""))
+                first, before = places.setdefault(cell, (where, value.value))
+                if before != value.value:
+                    problems.append(Problem(where, f"{first} has {before:g} for the same cell; remove one of them"))
+                values.append(value)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         problems.append(Problem(f"{path}:1", f"cannot be read as CSV ({error})"))
     return values
@@ -119,7 +131,28 @@ def _mistakes(row: dict[str, str], datasets: dict[str, None]) -> list[str]:
     is_share = METRICS.get(row["metric"]) is not None
     if not math.isfinite(value) or (is_share and not 0 <= value <= 1):
         found.append(f"value {quote(row['value'])} is no number{' between 0 and 1' if is_share else ''}")
-    return found
+    return found or _model_mistakes(row)
+
+
+def _model_mistakes(row: dict[str, str]) -> list[str]:
+    """Why words that are known one by one name no model of ours, as the grammar of models says it."""
+    mixer, arrangement, extensions = MIXERS[row["mixer"]], ARRANGEMENTS[row["arrangement"]], ROWS[row.get("row", "")]
+    if mixer is None:
+        return []
+    kernel = None if row["kernel"] == "-" else int(row["kernel"])
+    if mixer == "resnet18":
+        if arrangement or extensions:
+            return ["resnet18 has neither arrangement nor extension; write `-` for the arrangement and no such row"]
+        name = f"resnet18-k{kernel or ''}"
+    elif not arrangement:
+        return [f"the mixer {quote(row['mixer'])} needs an arrangement: {', '.join(filter('-'.__ne__, ARRANGEMENTS))}"]
+    else:
+        name = metaformer_name("s12", arrangement, "+".join((mixer, *extensions)), kernel)
+    try:
+        parse_model(name)
+    except UserError as error:
+        return [str(error)]
+    return []
 
 
 def _published(row: dict[str, str]) -> Published:

@@ -238,6 +238,44 @@ def test_an_unknown_cell_names_file_line_and_what_may_stand_there(
     assert message in str(raised.value)
 
 
+HEADER = "source,table,arrangement,init,mixer,kernel,dataset,row,metric,value,note\n"
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ('"[T,T,T,T]",scratch,local_attn,-,imagewoof,', "the mixer `local_attn` needs a kernel"),
+        ('"[T,T,T,T]",scratch,random,3,imagewoof,', "the mixer `random` takes no kernel"),
+        ("-,scratch,conv,3,imagewoof,", "the mixer `conv` needs an arrangement: [T,T,T,T], [P,P,T,T]"),
+        ('"[P,P,T,T]",scratch,resnet18,3,imagewoof,', "resnet18 has neither arrangement nor extension"),
+        ("-,scratch,resnet18,9,imagewoof,", "`resnet18-k9`: unknown ResNet; allowed: resnet18-k3"),
+        ("-,scratch,resnet18,-,imagewoof,", "unknown ResNet; allowed: resnet18-k3"),
+        ('"[T,T,T,T]",scratch,conv,3,imagewoof,cls token', "`conv` cannot have `+cls`"),
+        ('"[P,P,T,T]",scratch,local_attn,5,imagewoof,cls token', "`+cls` needs attention in all stages"),
+    ],
+)
+def test_known_words_that_make_no_model_are_refused(tmp_path: Path, cell: str, message: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{HEADER}s,t,{cell},accuracy,0.5,\n")
+    with pytest.raises(UserError) as raised:
+        read_published(tmp_path)
+    assert f"{path}:2: " in str(raised.value) and message in str(raised.value)
+
+
+def test_a_cell_has_one_value(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.csv", tmp_path / "b.csv"
+    cell = 's,t,"[T,T,T,T]",scratch,conv,3,imagewoof,,accuracy'
+    first.write_text(f"{HEADER}{cell},0.5,\n{cell},0.50,again\n")
+    # another row of the table, and another table, are other cells
+    others = f"{cell.replace(',,accuracy', ',baseline,accuracy')},0.6,\n{cell.replace('s,t,', 's,u,')},0.7,\n"
+    second.write_text(HEADER + others)
+    assert [value.value for value in read_published(tmp_path)] == [0.5, 0.5, 0.6, 0.7]
+    second.write_text(f"{HEADER}{others}{cell},0.51,\n")
+    with pytest.raises(UserError) as raised:
+        read_published(tmp_path)
+    assert f"{second}:4: {first}:2 has 0.5 for the same cell" in str(raised.value)
+
+
 def test_all_mistakes_come_at_once_and_an_empty_folder_is_one(tmp_path: Path) -> None:
     header = "source,table,arrangement,init,mixer,kernel,dataset,metric,value,note\n"
     (tmp_path / "a.csv").write_text(header + "s,t,-,scratch,resnet19,3,pathmnist,accuracy,2,\n")
