@@ -3,6 +3,8 @@
 import statistics
 from typing import Any
 
+import numpy as np
+
 from tokenmix.reporting.figures_style import grid, legend_below, look_of_row, panel_title
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import row_label
@@ -65,12 +67,18 @@ def _representatives(study: Study, table: Table, dataset: str) -> list[Row]:
 
 
 def _common(series: list[list[dict[str, str]]]) -> tuple[list[int], list[list[float]]]:
-    """Iterations and, for each, the macro F1 of every seed that got there with a number."""
-    at: dict[int, list[float]] = {}
+    """Iterations at which some seed was validated and, for each, the macro F1 of the seeds.
+
+    A seed that a remedy trained is validated at other iterations: between its own validations it is on the line that
+    joins them, and it counts from its first number to its last.
+    """
+    seeds = []
     for rows in series:
-        for row in rows:
-            value = float(row["val_f1_macro"] or "nan")
-            if is_number(value):
-                at.setdefault(int(row["iteration"]), []).append(value)
-    iterations = sorted(at)
-    return iterations, [at[iteration] for iteration in iterations]
+        points = {int(row["iteration"]): float(row["val_f1_macro"] or "nan") for row in rows}
+        if points := {iteration: value for iteration, value in sorted(points.items()) if is_number(value)}:
+            seeds.append(points)
+    iterations = sorted(set().union(*seeds))
+    return iterations, [
+        [float(np.interp(at, [*points], [*points.values()])) for points in seeds if min(points) <= at <= max(points)]
+        for at in iterations
+    ]

@@ -49,6 +49,26 @@ def test_scores_show_the_mean_the_interval_and_each_seed(tmp_path: Path) -> None
     assert len(axis.get_yticklabels()) == len(MODELS)
 
 
+def test_a_seed_that_a_remedy_trained_longer_makes_no_saw_of_the_curve(tmp_path: Path) -> None:
+    study = open_study(tmp_path, datasets=("breastmnist",), models=MODELS[:1], diverged=())
+    header = "epoch,iteration,lr,train_loss,val_loss,val_accuracy,val_balanced_accuracy,val_f1_macro,selected\n"
+    histories = {  # twice the epochs, validated at other iterations; the third seed diverged before the second one
+        0: [(30, 0.2), (60, 0.4), (90, 0.6)],
+        1: [(40, 0.2), (80, 0.4), (120, 0.6), (160, 0.8)],
+        2: [(30, "nan")],
+    }
+    for run, entry in study.index["runs"].items():
+        rows = (f"1,{at},0.1,1,1,0.5,0.5,{value},0\n" for at, value in histories[entry["seed"]])
+        (study.results / "runs" / run / "history.csv").write_text(header + "".join(rows))
+    ((figure, _),) = figures.curves(study)
+    (curve,) = figure.axes[0].lines
+    assert list(curve.get_xdata()) == [30, 40, 60, 80, 90, 120, 160]
+    first = {40: 0.2 + 0.2 / 3, 60: 0.4, 80: 0.4 + 0.4 / 3, 90: 0.6}
+    second = {40: 0.2, 60: 0.3, 80: 0.4, 90: 0.45}
+    means = [(first[at] + second[at]) / 2 for at in first]
+    assert list(curve.get_ydata()) == pytest.approx([0.2, *means, 0.6, 0.8])
+
+
 def test_the_curve_of_a_mixer_is_that_of_its_best_kernel_on_validation(tmp_path: Path) -> None:
     study = open_study(tmp_path, datasets=("breastmnist",), diverged=())
     for run, entry in study.index["runs"].items():
