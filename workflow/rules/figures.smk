@@ -22,6 +22,7 @@ rule figure:
         "../../envs/tokenmix.yaml"
     params:
         order=order_of_tables,
+        about=about,
         code=PLAN["code"]["figures"],
     message:
         "Drawing figure {wildcards.figure}"

@@ -93,6 +93,11 @@ def order_of_tables(wildcards):
     return json.dumps({"paper_tables": list(PLAN["tables"])})
 
 
+def about(wildcards):
+    """Title, licence and DOI of each data set, which may be edited; a function, since they may hold braces."""
+    return json.dumps({"about": {key: entry["about"] for key, entry in PLAN["datasets"].items()}})
+
+
 def drawn_from(wildcards):
     """The files behind one figure."""
     return FIGURES[wildcards.figure]

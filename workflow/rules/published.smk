@@ -22,6 +22,7 @@ rule table_of_switches:
     params:
         shape=json.dumps([PLAN["switches"], PLAN["protocol"]]),
         remedies=remedies,
+        about=about,
         code=PLAN["code"]["tables"],
     message:
         "Writing the table of switches"
@@ -51,6 +52,7 @@ rule table_of_reported:
         "../../envs/tokenmix.yaml"
     params:
         remedies=remedies,
+        about=about,
         code=PLAN["code"]["reported"],
     message:
         "Holding reported against reproduced values"

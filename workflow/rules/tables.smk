@@ -25,6 +25,7 @@ rule table:
     params:
         shape=shape,
         remedies=remedies,
+        about=about,
         code=PLAN["code"]["tables"],
     message:
         "Writing table {wildcards.table}"
@@ -33,7 +34,7 @@ rule table:
 
 
 rule table_of_datasets:
-    """The data sets: task, classes, images by split, licence; from the cards of what was prepared."""
+    """The data sets: task, classes, images by split, licence; from their cards and from the list."""
     input:
         cards=list(CARDS.values()),
     output:
@@ -49,6 +50,7 @@ rule table_of_datasets:
     conda:
         "../../envs/tokenmix.yaml"
     params:
+        about=about,
         code=PLAN["code"]["tables"],
     message:
         "Writing the table of data sets"

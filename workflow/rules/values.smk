@@ -23,6 +23,7 @@ rule values:
         "../../envs/tokenmix.yaml"
     params:
         presented=presented,
+        about=about,
         code=PLAN["code"]["values"],
     message:
         "Collecting the values of the paper"

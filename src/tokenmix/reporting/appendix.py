@@ -155,7 +155,8 @@ def _profile_row(anchor: str, model: str, columns: Sequence[str], registry: Regi
 
 
 def _datasets(study: Study, registry: Registry) -> Iterator[str]:
-    yield _section("Data sets", r"Made by rule \tmxname{prepare\_data}; the facts are those of the data cards.")
+    facts = "title, DOI and licence are those of the list of data sets, the other facts those of the data cards"
+    yield _section("Data sets", rf"Made by rule \tmxname{{prepare\_data}}; {facts}.")
     rows = []
     for name, card in study.cards.items():
         entry = study.datasets[name]

@@ -1,4 +1,4 @@
-"""The table of data sets, from their cards."""
+"""The table of data sets, from their cards; title and licence from the list of data sets, where they may be edited."""
 
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.tex import escape, key

@@ -108,9 +108,10 @@ class Study:
         return self.index["datasets"]
 
     def card(self, dataset: str) -> dict[str, Any]:
-        """The card of a prepared data set."""
+        """The card of a prepared data set, with title, licence and DOI as they may have been edited since."""
         if dataset not in self._cards:
-            self._cards[dataset] = read_json(Path(self.datasets[dataset]["folder"]) / "card.json")
+            entry = self.datasets[dataset]
+            self._cards[dataset] = read_json(Path(entry["folder"]) / "card.json") | entry.get("about", {})
         return self._cards[dataset]
 
     @property

@@ -85,7 +85,7 @@ def _add_study(registry: Registry, study: Study) -> None:
     add("cells", len(groups), formats.count, how, "cells", config="tables")
     add("models", len(models), formats.count, "different models in the plan", "models", config="tables")
     add("datasets", len(study.datasets), formats.count, "data sets in the plan", "data sets", config="datasets")
-    add("dataset_names", titles, enumerate_words, "titles in the data cards", config="datasets")
+    add("dataset_names", titles, enumerate_words, "titles in the list of data sets", config="datasets")
     add("test_cases", cases, formats.count, "cases of all test splits together", "cases", config="datasets")
     how = "sum over runs of the time their jobs took"
     add("train_hours", seconds / 3600, formats.hours, how, unit="h", text=formats.hours(seconds))
@@ -152,8 +152,8 @@ def _add_datasets(registry: Registry, study: Study) -> None:
         config = study.line(f"datasets.{study.datasets[name].get('name', name)}")
         files = (f"{study.datasets[name]['folder']}/card.json",)
         for field, value, text, format, unit in facts:
-            at, how = key("data", name, field), f"{field} in the data card"
-            line = f"data:{key(name)}"
+            at, line = key("data", name, field), f"data:{key(name)}"
+            how = f"{field} in the {'list of data sets' if field in words else 'data card'}"
             shown = Value(value, text, line, how, "prepare_data", unit, config=config, format=format, files=files)
             registry.add(at, shown)
 

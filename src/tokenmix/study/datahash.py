@@ -10,18 +10,21 @@ from tokenmix.files import canonical_json
 from tokenmix.study.code import DIGITS, code_identity
 from tokenmix.study.manifest import DatasetEntry
 
-#: what tells people about a data set, or where it lies, but leaves the arrays as they are
-DOCUMENTATION = {"title", "licence", "doi", "path", "files"}
+#: what tells people about a data set; it may be edited at any time, and what shows it reads it from the study index
+ABOUT = {"title", "licence", "doi"}
+#: that, and where a data set lies: what leaves the arrays as they are
+DOCUMENTATION = {*ABOUT, "path", "files"}
 
 
 @dataclass(frozen=True)
 class DataIdentity:
-    """Which prepared data a run uses. parts: what the hash covers, for later comparison."""
+    """Which prepared data a run uses. parts: what the hash covers, for later comparison; about: in words."""
 
     name: str
     size: int
     kind: str
     parts: Mapping[str, Any]
+    about: Mapping[str, str]
 
     @property
     def padding(self) -> str:
@@ -71,4 +74,4 @@ def data_identity(
     checksums = file.model_dump(include={"md5", "sha256"}, exclude_none=True) if file else {}
     code = code_identity([f"tokenmix.data.prepare_{entry.kind}"], source)
     parts = {"parameters": parameters, "source": checksums, "code": code.parts}
-    return DataIdentity(name, size, entry.kind, parts)
+    return DataIdentity(name, size, entry.kind, parts, entry.model_dump(include=ABOUT))

@@ -70,6 +70,7 @@ def study_index(
                 "padding": data.padding,
                 "folder": f"{folder}/{data.folder}",
                 "hash": data.hash,
+                "about": dict(data.about),
                 "models": models[key],
                 "coinciding": coinciding(rows[key], data.size, settings, data.dimensions),
             }

@@ -22,14 +22,8 @@ def finished_study(folder: Path) -> tuple[Study, Plan]:
     plan = freeze(load_config(folder, "tiny"), folder)
     study = Study(plan.index, {**json.loads(plan.text), "results": str(plan.results)})
     for data in study.datasets.values():
-        facts = {
-            "title": SPECIAL,
-            "task": "binary",
-            "size": 28,
-            "n": {"test": 2},
-            "licence": "CC BY 4.0",
-            "doi": "10.1/2",
-        }
+        data["about"] = {"title": SPECIAL, "licence": "CC BY 4.0", "doi": "10.1/2"}
+        facts = {"title": "of old", "task": "binary", "size": 28, "n": {"test": 2}, "licence": "", "doi": None}
         write_atomic(
             folder / data["folder"] / "card.json", pretty_json({**facts, "source": {"url": "https://x.org/a"}})
         )

@@ -9,8 +9,11 @@ import pytest
 from fake_studies import MODELS, make_study, open_study
 
 from tokenmix.errors import UserError
-from tokenmix.reporting import formats, values
+from tokenmix.reporting import formats, tables, values
+from tokenmix.reporting.appendix import runs_tex
+from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.registry import Registry
+from tokenmix.reporting.tex import breakable
 
 WORKFLOW = Path(__file__).parents[3] / "workflow" / "rules"
 
@@ -27,6 +30,22 @@ def test_a_cell_has_the_value_of_the_metrics_file_and_its_provenance(tmp_path: P
     assert (value.n, value.rule) == (624, "evaluate")
     assert value.config == "workflow/studies/fake.yaml:12"
     assert registry["auc/breastmnist-28/xs-tttt-local_attn5/scratch/std"].value == float(rows[0]["std"])
+
+
+def test_title_and_licence_are_the_present_ones_not_those_of_the_prepared_images(tmp_path: Path) -> None:
+    path = make_study(tmp_path)
+    index = json.loads(path.read_text())
+    index["datasets"]["breastmnist-28"]["about"] = {"title": "Ours", "licence": "CC0", "doi": "10.1"}
+    path.write_text(json.dumps(index))
+    study = Study.open(path)
+    registry = values.build(study)
+    assert (registry["data/breastmnist-28/title"].text, registry["data/breastmnist-28/licence"].text) == ("Ours", "CC0")
+    assert registry["data/breastmnist-28/test"].value == 624
+    tables.write(study, "datasets", tmp_path)
+    with (tmp_path / "datasets.csv").open() as file:
+        shown = {row["dataset"]: (row["title"], row["licence"], row["test"]) for row in csv.DictReader(file)}
+    assert shown["breastmnist-28"] == ("Ours", "CC0", "624")
+    assert breakable("10.1") in runs_tex(study, registry)
 
 
 def test_one_seed_has_no_spread(tmp_path: Path) -> None:

@@ -157,6 +157,17 @@ def test_an_edited_title_and_another_order_of_tables_reach_the_pdf(study, why) -
     assert told("figure_curves") == {drawn}
 
 
+def test_an_edited_licence_makes_the_table_of_data_sets_stale(study, why) -> None:
+    file, code = "results/full/paper/tables/datasets.tex", study.index["code"]["tables"]
+    about = {key: dict(entry["about"]) for key, entry in study.index["datasets"].items()}
+    note(file, json.dumps({"about": about}), code)
+    assert [reason for reason in why("table_datasets")["reasons"] if file in reason["stale"]] == []
+    about["phantom_tissue-28"]["licence"] = "as it was"
+    note(file, json.dumps({"about": about}), code)
+    (reason,) = [reason for reason in why("table_datasets")["reasons"] if file in reason["stale"]]
+    assert reason["text"].startswith("about.phantom_tissue-28.licence as it was -> ")
+
+
 def test_an_edit_of_the_manuscript_or_of_a_claim_is_named(study, why) -> None:
     sources = ("paper/claims.yaml", "paper/main.tex", "paper/sections/old.tex", "paper/drawings/sketch.png")
     for name in sources:

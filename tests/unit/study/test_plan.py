@@ -69,6 +69,24 @@ def test_a_mark_with_two_meanings_has_no_footnote(source, tmp_path, config):
     assert read_json(plan.index)["remedies"] == {"*": "a tenth of the rate", "#": "half batches"}
 
 
+def test_an_edited_licence_of_a_registered_folder_reaches_the_index_and_retrains_nothing(source, tmp_path, config):
+    entry = tmp_path / "data/registered/mine.yaml"
+    entry.parent.mkdir(parents=True)
+    text = """
+        {kind: folder, title: mine, task: binary, classes: [a, b], channels: 1, licence: not stated,
+         splits: {train: 8, val: 1, test: 1}, path: /images, sha256: "%s"}
+        """
+    entry.write_text(text % ("0" * 64))
+    config = changed(config, datasets={"mine": {"size": 28}}, tables={"first": {"mixers": {"identity": None}}})
+    before = freeze(config, tmp_path, source)
+    entry.write_text(entry.read_text().replace("not stated", "CC BY 4.0").replace("title: mine", "title: Ours"))
+    after = freeze(config, tmp_path, source)
+    assert list(after.runs) == list(before.runs)
+    told = [read_json(plan.index)["datasets"]["mine-28"]["about"] for plan in (before, after)]
+    assert told[0] == {"title": "mine", "licence": "not stated", "doi": ""}
+    assert told[1] == {"title": "Ours", "licence": "CC BY 4.0", "doi": ""}
+
+
 def test_a_set_of_volumes_is_planned_as_one(source, tmp_path, config):
     datasets = {"adrenalmnist3d": {"size": 28}, "breastmnist": {"size": 28}}
     tables = {"first": {"scale": "xs", "mixers": {"local_attn": [3, 7]}, "baselines": ["resnet18-k3"]}}

@@ -49,6 +49,7 @@ def outputs(plan: Plan, tables: list[str], figures: list[str], *, paper: bool) -
     drawn, printed = set(figures), set(OTHER_TABLES) if paper else set(tables).intersection(OTHER_TABLES)
     tables = list(content["tables"]) if paper else [table for table in tables if table in content["tables"]]
     compared = paper or "reported" in printed | drawn
+    about = {"about": {key: entry["about"] for key, entry in content["datasets"].items()}}
     shown = list(content["tables"]) if compared or drawn & _OF_METRICS else tables
     for table in shown:
         for dataset in content["tables"][table]["datasets"]:
@@ -64,24 +65,24 @@ def outputs(plan: Plan, tables: list[str], figures: list[str], *, paper: bool) -
         settings = {"profile": content["profile"], "model": content["model_options"], "datasets": shapes}
         yield Output(f"{folder}/profile/models.csv", "profile", "profiling", settings)
     for table in tables:
-        settings = {f"tables.{table}": content["tables"][table], "remedies": content["remedies"]}
+        settings = {f"tables.{table}": content["tables"][table], "remedies": content["remedies"], **about}
         yield Output(f"{folder}/paper/tables/{table}.tex", "table", "tables", settings)
     if compared:
-        settings = {"remedies": content["remedies"]}
+        settings = {"remedies": content["remedies"], **about}
         yield Output(f"{folder}/paper/tables/reported.tex", "table_of_reported", "reported", settings)
     if "datasets" in printed:
-        yield Output(f"{folder}/paper/tables/datasets.tex", "table_of_datasets", "tables")
+        yield Output(f"{folder}/paper/tables/datasets.tex", "table_of_datasets", "tables", about)
     if "switches" in printed:
         if content["switches"]:
             settings = {"switches": content["switches"], "evaluation": content["evaluation"]}
             yield Output(f"{folder}/metrics/switches.csv", "evaluate_switches", "switches", settings)
-        settings = {"remedies": content["remedies"]}
+        settings = {"remedies": content["remedies"], **about}
         yield Output(f"{folder}/paper/tables/switches.tex", "table_of_switches", "tables", settings)
     order = {"paper_tables": list(content["tables"])}
     for figure in figures:
-        yield Output(f"{folder}/paper/figures/{figure}.pdf", "figure", "figures", order)
+        yield Output(f"{folder}/paper/figures/{figure}.pdf", "figure", "figures", {**order, **about})
     if paper:
-        settings = {"title": content["title"], "switched": content["switched"], **order}
+        settings = {"title": content["title"], "switched": content["switched"], **order, **about}
         yield Output(f"{folder}/paper/values.json", "values", "values", settings)
         yield Output(f"{folder}/paper/claims.json", "claims", "claims")
         yield Output(f"{folder}/paper/runs.tex", "runs_appendix", "appendix")
@@ -137,7 +138,8 @@ def _recorded(name: str, value: Any, recorded: list[dict[str, Any]]) -> Any:
             return part[name]
     if not isinstance(value, Mapping):
         return value
-    return max(recorded, key=lambda part: len(part.keys() & value.keys()), default=value)
+    sharing = [part for part in recorded if part.keys() & value.keys()]
+    return max(sharing, key=lambda part: len(part.keys() & value.keys()), default=value)
 
 
 def _edited(record: Mapping[str, Any]) -> Iterator[Difference]:
