@@ -95,7 +95,9 @@ def order_of_tables(wildcards):
 
 def about(wildcards):
     """Title, licence and DOI of each data set, which may be edited; a function, since they may hold braces."""
-    return json.dumps({"about": {key: entry["about"] for key, entry in PLAN["datasets"].items()}})
+    return json.dumps(
+        {"about": {key: entry["about"] for key, entry in PLAN["datasets"].items()}}
+    )
 
 
 def drawn_from(wildcards):
