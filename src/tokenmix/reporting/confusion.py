@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tokenmix.reporting.figures_style import grid, nothing, panel_title
-from tokenmix.reporting.findings import main_metric
+from tokenmix.reporting.findings import best_of_study
 from tokenmix.reporting.inputs import Study, parsed
 from tokenmix.reporting.names import enumerate_words, metric_name, row_text
 from tokenmix.reporting.parts import Part
-from tokenmix.reporting.ranking import rank
 from tokenmix.reporting.records import Cell, Table
 from tokenmix.reporting.tex import escape
 from tokenmix.rows import read_rows
@@ -40,11 +39,12 @@ def confusion(study: Study) -> list[Part]:
     """One panel a data set: its best model by the main metric over all tables, six to a part."""
     datasets = [name for name in study.datasets if any(name in table.datasets for table in study.tables.values())]
     multi = [name for name in datasets if study.card(name)["task"] == "multi-label"]
-    best = {name: _best(study, name) for name in datasets if name not in multi}
+    best = {name: best_of_study(study, name) for name in datasets if name not in multi}
     shown = [(name, *found) for name, found in best.items() if found]
+    metrics = " or ".join(dict.fromkeys(metric_name(cell.metric) for _, _, cell in shown))
     caption = (
         "Confusion matrices on the test split, over all seeds, of the model with the highest "
-        f"{_metrics(study)} on each data set, and the table it stands in: in each row, the cases of one true class in "
+        f"{metrics} on each data set, and the table it stands in: in each row, the cases of one true class in "
         "percent by predicted class (blank: none)."
     )
     if multi:
@@ -64,19 +64,6 @@ def confusion(study: Study) -> list[Part]:
             axis.set_title("\n".join(panel_title(line, 40) for line in lines))
         parts.append((figure, "Confusion matrices of further data sets." if start else caption))
     return parts
-
-
-def _best(study: Study, dataset: str) -> tuple[Table, Cell] | None:
-    """The best cell of a data set over the tables that show the metric of the first of them, and its table."""
-    tables = [table for table in study.tables.values() if dataset in table.datasets]
-    metric = main_metric(tables[0])
-    found = [(table, rank(study, table, dataset, metric).best) for table in tables if metric in table.metrics]
-    finished = [(table, cell) for table, cell in found if cell]
-    return max(finished, key=lambda pair: pair[1].mean, default=None)
-
-
-def _metrics(study: Study) -> str:
-    return " or ".join(dict.fromkeys(metric_name(main_metric(table)) for table in study.tables.values()))
 
 
 def _draw(axis: Any, matrix: Sequence[Sequence[float]], classes: Sequence[str]) -> None:
