@@ -58,8 +58,8 @@ class Browser:
         self.problems: list[str] = []
         self.requests: list[str] = []
 
-    def open(self, url: str, *, width: int = 1300, height: int = 900, dark: bool = False) -> float:
-        """Load a page in a new tab; returns the seconds until it says that it is ready."""
+    def open(self, url: str, *, width: int = 1300, height: int = 900, dark: bool = False) -> None:
+        """Load a page in a new tab, and wait until it says that it is ready."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
@@ -71,10 +71,8 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.requests.clear()
-        start = time.perf_counter()
         self.call("Page.navigate", url=url)
         self.until("document.body?.dataset.ready === 'yes'")
-        return time.perf_counter() - start
 
     def until(self, expression: str) -> None:
         """Look until an expression of JavaScript is true."""

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -247,11 +246,5 @@ def test_study_names_are_the_overlays_and_full() -> None:
 
 def test_importing_is_light() -> None:
     code = "import sys, tokenmix.study.load; print(*{m.partition('.')[0] for m in sys.modules})"
-    best = float("inf")
-    for _ in range(3):
-        start = time.perf_counter()
-        loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-        best = min(best, time.perf_counter() - start)
-    assert not {"torch", "numpy", "pandas", "timm", "scipy", "sklearn"} & set(loaded.split())
-    # 0.2 s with the interpreter's own start on a quiet machine; the bound leaves room for a busy one
-    assert best < 1.0
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert not {"torch", "numpy", "pandas", "timm", "scipy", "sklearn", "matplotlib", "snakemake"} & set(loaded)
