@@ -3,8 +3,6 @@
 import statistics
 from typing import Any
 
-import numpy as np
-
 from tokenmix.reporting.figures_style import grid, legend_below, look_of_row, panel_title
 from tokenmix.reporting.inputs import Study
 from tokenmix.reporting.names import row_label
@@ -72,6 +70,8 @@ def _common(series: list[list[dict[str, str]]]) -> tuple[list[int], list[list[fl
     A seed that a remedy trained is validated at other iterations: between its own validations it is on the line that
     joins them, and it counts from its first number to its last.
     """
+    import numpy as np  # LaTeX's environment knows the names of figures and has none
+
     seeds = []
     for rows in series:
         points = {int(row["iteration"]): float(row["val_f1_macro"] or "nan") for row in rows}
