@@ -6,7 +6,7 @@ Prints test accuracy (classes are even: balanced accuracy) with 95 % t-intervals
 verdicts: the distance of logistic regression from the best mixer (at least 0.15), the pairs of mixers whose
 intervals are disjoint, and whether the two families rank the mixers differently. A plain loop, so that it
 judges the data and not the training engine, with the models and settings of the demonstration but for
---iterations. About fifteen minutes on one core.
+--iterations. About half an hour on one core.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from tokenmix.study.options import options_of
 from tokenmix.study.protocol import Training
 
 DEMO = load_config(Path(__file__).parents[1], overrides={"study": "demo"})
-MIXERS = "identity,sep_conv3,local_attn3,full_attn"
+MIXERS = "pooling3,conv3,sep_conv3,local_attn3,full_attn,identity,random,random_learned"
 
 Tensors = tuple[torch.Tensor, torch.Tensor]
 
