@@ -14,9 +14,11 @@ from tokenmix.study.code import PACKAGE, CodeIdentity, code_identity, file_hash,
 def workbench(source: Path) -> CodeIdentity:
     """The whole package below `source`, and the mixers and data sets that other installed packages offer."""
     source = source.resolve()
-    files = [path for path in sorted((source / PACKAGE).rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+    found = sorted((source / PACKAGE).rglob("*"))
+    files = [path for path in found if path.is_file() and "__pycache__" not in path.parts]  # Python's, and Numba's
     names = [path.relative_to(source).with_suffix("").parts for path in files if path.suffix == ".py"]
-    modules = [".".join(parts[:-1] if parts[-1] == "__init__" else parts) for parts in names]
+    importable = (parts for parts in names if all(part.isidentifier() for part in parts))
+    modules = [".".join(parts[:-1] if parts[-1] == "__init__" else parts) for parts in importable]
     others = {path.relative_to(source).as_posix(): file_hash(path) for path in files if path.suffix != ".py"}
     modules += installed.mixers(source).values()
     for name, offer in installed.offers(installed.DATASETS).items():
