@@ -7,6 +7,8 @@ script: what any page of this size costs.
 """
 
 import argparse
+import contextlib
+import io
 import re
 import statistics
 import sys
@@ -34,8 +36,9 @@ def large_study(root: Path, seeds: int) -> Study:
         path = study.results / "runs" / run / "history.csv"
         head, *rows = path.read_text().splitlines()
         path.write_text("\n".join([head, *rows * 20]) + "\n")
-    for product in ("values", "claims", "runs", "page"):
-        assert tokenmix(["report", product, "--plan", str(study.path)]) == 0
+    with contextlib.redirect_stdout(io.StringIO()):
+        for product in ("values", "claims", "runs", "page"):
+            assert tokenmix(["report", product, "--plan", str(study.path)]) == 0
     return study
 
 
