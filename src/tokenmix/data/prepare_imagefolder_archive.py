@@ -73,7 +73,8 @@ def unpack(archive: Path, into: Path) -> None:
                 assert content is not None
                 with target.open("xb") as file:
                     shutil.copyfileobj(content, file, 1 << 20)
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
+    # TypeError: tarfile's, where a gzip header ends early
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError, TypeError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise  # the disk's fault, not the archive's
         raise UserError(f"{archive} is damaged ({error}); delete it so that it is fetched again") from error

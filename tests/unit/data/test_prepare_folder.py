@@ -356,6 +356,14 @@ def test_a_truncated_archive_of_images_is_refused(tmp_path: Path) -> None:
     assert sorted(item.name for item in tmp_path.iterdir()) == ["a.tgz", "images"]
 
 
+@pytest.mark.parametrize("length", [1, 3, 5, 12])
+def test_an_archive_that_ends_in_its_header_is_refused(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "images.tgz"
+    path.write_bytes(gzip.compress(b"x" * 100)[:length])
+    with pytest.raises(UserError, match="is damaged"):
+        unpack(path, tmp_path / "into")
+
+
 def test_an_incomplete_archive_is_refused_with_both_counts(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.tgz", image_folder(tmp_path / "images", {"train": 9, "val": 3}))
     with pytest.raises(UserError, match=r"14 / 4 / 6 images in .*a\.tgz.* has 16 / 4 / 6"):
