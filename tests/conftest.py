@@ -8,16 +8,21 @@ from faults.scene import Scene, digests
 from xdist.scheduler import LoadScopeScheduling
 
 
-class OneCluster(LoadScopeScheduling):
-    """Hands out tests one by one, but those of `slurm` to one worker: a machine holds one cluster."""
+class ByWhatIsShared(LoadScopeScheduling):
+    """Hands a file's tests to one worker, so that what they share is built once.
+
+    Those of `slurm` all go to one: a machine holds one cluster. Faults share nothing and are long: one by one.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "slurm" if nodeid.startswith("tests/slurm/") else nodeid
+        if nodeid.startswith("tests/slurm/"):
+            return "slurm"
+        return nodeid if nodeid.startswith("tests/faults/") else nodeid.partition("::")[0]
 
 
 def pytest_xdist_make_scheduler(config, log):
     """Used in place of --dist loadgroup, whose marks this version of pytest does not pass on."""
-    return OneCluster(config, log)
+    return ByWhatIsShared(config, log)
 
 
 @pytest.fixture(scope="session")
