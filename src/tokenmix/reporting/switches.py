@@ -103,21 +103,21 @@ def switches_tex(study: Study) -> str:
 
 
 def _list_of_switches(study: Study) -> Iterator[str]:
-    yield r"\begin{table}[tbp]\centering"
+    ragged = r">{\raggedright\arraybackslash}"
+    yield r"\begingroup\scriptsize\setlength\tabcolsep{4pt}"
+    yield f"\\begin{{longtable}}{{@{{}}{ragged}p{{27mm}}{ragged}p{{31mm}}ll{ragged}p{{58mm}}@{{}}}}"
     yield (
         r"\caption{Switches: the differences between our protocol and the published one, each a setting of the config. "
-        r"An asterisk marks those that this study does not leave at the corrected value.}\label{tab:switches}"
+        r"An asterisk marks those that this study does not leave at the corrected value.}\label{tab:switches}\\"
     )
-    ragged = r">{\raggedright\arraybackslash}"
-    yield r"\scriptsize\setlength\tabcolsep{4pt}"
-    yield f"\\begin{{tabular}}{{@{{}}{ragged}p{{27mm}}{ragged}p{{31mm}}ll{ragged}p{{58mm}}@{{}}}}"
-    yield r"\toprule Switch & Setting & Corrected & Published & The published way \\ \midrule"
+    head = r"Switch & Setting & Corrected & Published & The published way \\ \midrule"
+    yield from (rf"\toprule {head} \endfirsthead", rf"\toprule {head} \endhead", r"\bottomrule \endfoot")
     for switch in study.index.get("protocol", []):
         values = [escape(formats.setting(switch[name])) for name in ("corrected", "published")]
         mark = r"\textsuperscript{*}" if switch["here"] != switch["corrected"] else ""
         setting = f"\\tmxname{{{breakable(switch['setting'])}}}"
         yield " & ".join([escape(switch["name"]) + mark, setting, *values, escape(switch["sentence"])]) + r" \\[2pt]"
-    yield r"\bottomrule\end{tabular}\end{table}"
+    yield r"\end{longtable}\endgroup"
 
 
 def _table_of_worths(study: Study, found: Worths) -> Iterator[str]:
