@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +22,13 @@ from tokenmix.study.plan import SOURCE
 
 #: stands in the frozen code in place of the trainer: publishes what lies ready, notes that it was called
 TRAINER = """
-import json, shutil, signal, sys
+import json, shutil, sys, time
 from pathlib import Path
 
 if Path("slow").exists():
-    signal.pause()
+    Path("waits").touch()
+    while True:
+        time.sleep(0.01)
 plan = Path(sys.argv[1])
 run = json.loads(plan.read_text())["run"]
 target = plan.parent.parent / "runs" / run
@@ -184,6 +187,8 @@ def test_ctrl_c_ends_the_training_and_is_one_message(study, audit, monkeypatch) 
     def pressed(process: subprocess.Popen, timeout: float | None = None) -> int:
         if not left:
             left.append(process)
+            while process.poll() is None and not Path("waits").exists():  # Python may swallow a Ctrl-C while it starts
+                time.sleep(0.01)
             raise KeyboardInterrupt
         return wait(process, timeout=30)
 
