@@ -22,10 +22,11 @@ from tokenmix.study.plan import SOURCE
 
 #: stands in the frozen code in place of the trainer: publishes what lies ready, notes that it was called
 TRAINER = """
-import json, shutil, sys, time
+import json, shutil, signal, sys, time
 from pathlib import Path
 
 if Path("slow").exists():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background of a shell
     Path("waits").touch()
     while True:
         time.sleep(0.01)
@@ -187,7 +188,7 @@ def test_ctrl_c_ends_the_training_and_is_one_message(study, audit, monkeypatch) 
     def pressed(process: subprocess.Popen, timeout: float | None = None) -> int:
         if not left:
             left.append(process)
-            while process.poll() is None and not Path("waits").exists():  # Python may swallow a Ctrl-C while it starts
+            while process.poll() is None and not Path("waits").exists():
                 time.sleep(0.01)
             raise KeyboardInterrupt
         return wait(process, timeout=30)
