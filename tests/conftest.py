@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from faults.scene import Scene, digests
+from faults.scene import Scene
 from xdist.scheduler import LoadScopeScheduling
 
 
@@ -35,8 +35,8 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory) -> dict[str, str]:
-    """The published bytes of the study of faults when nothing happens to it."""
+def undisturbed(tmp_path_factory) -> Path:
+    """The folder of the study of faults when nothing happens to it."""
     with Scene(tmp_path_factory.mktemp("undisturbed")) as scene:
         scene.finish()
-        return digests(scene.folder)
+        return scene.folder

@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults import cluster, local
-from faults.scene import Fault, Scene, digests
+from faults.scene import Fault, Scene
 
 SCRIPT = Path(__file__).parents[1] / "slurm" / "cluster"
 INTRODUCTION = """\
@@ -40,14 +40,17 @@ HEAD = """\
 """
 
 
-def judge(fault: Fault, times: int, undisturbed: dict[str, str], *arguments: str) -> str:
+def judge(fault: Fault, times: int, undisturbed: Path, *arguments: str) -> str:
     """One line of the table."""
     verdicts = []
     start = time.monotonic()
     for _ in range(times):
-        with tempfile.TemporaryDirectory() as folder, Scene(Path(folder), *arguments) as scene:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Scene(Path(folder), *arguments, undisturbed=undisturbed) as scene,
+        ):
             fault(scene)
-            verdicts.append(scene.verdict(undisturbed))
+            verdicts.append(scene.verdict())
     seconds = (time.monotonic() - start) / times
     how = (fault.__doc__ or "").strip().rstrip(".")
     lost, twice = sum(v.lost for v in verdicts), sum(v.trained_twice for v in verdicts)
@@ -56,11 +59,10 @@ def judge(fault: Fault, times: int, undisturbed: dict[str, str], *arguments: str
     return f"| {name} | {how} | {times} | {lost} | {twice} | {equal} of {times} | {seconds:.0f} |\n"
 
 
-def lines(times: int, names: list[str]) -> Iterator[str]:
+def lines(times: int, names: list[str], undisturbed: Path) -> Iterator[str]:
     """The table, line by line."""
-    with tempfile.TemporaryDirectory() as folder, Scene(Path(folder)) as scene:
+    with Scene(undisturbed) as scene:
         scene.finish()
-        undisturbed = digests(scene.folder)
     yield HEAD
     for fault in local.FAULTS:
         if fault.__name__ in names:
@@ -95,9 +97,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     table = []
-    for line in lines(arguments.times, arguments.only):
-        print(line, end="", flush=True)
-        table.append(line)
+    with tempfile.TemporaryDirectory() as undisturbed:
+        for line in lines(arguments.times, arguments.only, Path(undisturbed)):
+            print(line, end="", flush=True)
+            table.append(line)
     if arguments.out:
         arguments.out.write_text(INTRODUCTION + "".join(table))
 

@@ -35,28 +35,28 @@ def slurm_signal(scene: Scene) -> None:
     """SIGUSR1 to the job's step, as SLURM sends it before the time limit."""
     head, job = _start(scene)
     _ask("scancel", "--signal=USR1", job)
-    scene.finish(head)
+    scene.resume(head)
 
 
 def slurm_requeue(scene: Scene) -> None:
     """`scontrol requeue`."""
     head, job = _start(scene)
     _ask("scontrol", "requeue", job)
-    scene.finish(head)
+    scene.resume(head)
 
 
 def slurm_cancel(scene: Scene) -> None:
     """`scancel`."""
     head, job = _start(scene)
     _ask("scancel", job)
-    scene.finish(head)
+    scene.resume(head)
 
 
 def slurm_preemption(scene: Scene) -> None:
     """A job of a higher priority takes all nodes."""
     head, _ = _start(scene)
     _ask("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap=true")
-    scene.finish(head)
+    scene.resume(head)
 
 
 def slurm_node_dies(scene: Scene) -> None:
@@ -70,7 +70,7 @@ def slurm_node_dies(scene: Scene) -> None:
         if process != head.pid:
             os.kill(process, signal.SIGKILL)
     try:
-        scene.finish(head)
+        scene.resume(head)
     finally:
         _ask("slurmd", "-f", str(configuration), "-N", node)
 
@@ -85,8 +85,9 @@ def slurm_controller_dies(scene: Scene) -> None:
 
 
 def slurm_head_dies(scene: Scene) -> None:
-    """SIGKILL to Snakemake while its job runs; a new one starts."""
-    head, _ = _start(scene)
+    """SIGKILL to Snakemake while its job is at the first run; a new one starts."""
+    head = scene.start()
+    scene.until_training()
     os.kill(head.pid, signal.SIGKILL)
     head.wait()
     scene.finish()

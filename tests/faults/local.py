@@ -12,7 +12,7 @@ def _cut_off(scene: Scene, number: int, who: int) -> None:
     scene.until_training(finished=1)
     scene.remember_finished()
     os.kill(scene.packs()[who], number)
-    scene.finish(head)
+    scene.resume(head)
 
 
 def sigterm(scene: Scene) -> None:
@@ -32,7 +32,11 @@ def run_killed(scene: Scene) -> None:
 
 def pack_killed(scene: Scene) -> None:
     """SIGKILL to the pack's watching process; the run that it forked lives on."""
-    _cut_off(scene, signal.SIGKILL, 0)
+    head = scene.start()
+    scene.until_training(finished=1)
+    scene.remember_finished()
+    os.kill(scene.packs()[0], signal.SIGKILL)
+    scene.finish(head)
 
 
 def out_of_memory(scene: Scene) -> None:
@@ -44,7 +48,7 @@ def out_of_memory(scene: Scene) -> None:
     os.kill(killed, signal.SIGKILL)
     scene.until(lambda: len(scene.packs()) == 2 and scene.packs()[-1] != killed)
     os.kill(scene.packs()[-1], signal.SIGKILL)
-    scene.finish(head)
+    scene.resume(head)
 
 
 def before_first_state(scene: Scene) -> None:
@@ -62,7 +66,7 @@ def power_cut(scene: Scene) -> None:
     scene.remember_finished()
     os.killpg(head.pid, signal.SIGKILL)
     head.wait()
-    scene.finish()
+    scene.resume()
     assert "its locks are removed" in scene.said()
 
 
@@ -97,7 +101,7 @@ def disk_full(scene: Scene) -> None:
     scene.finish(head, code=1)
     assert "No space left" in scene.said() and "Traceback" not in scene.said(), scene.said()
     disk.empty()
-    scene.finish()
+    scene.resume()
 
 
 def read_only(scene: Scene) -> None:
@@ -110,7 +114,7 @@ def read_only(scene: Scene) -> None:
     scene.finish(head, code=1)
     assert "Read-only file system" in scene.said() and "Traceback" not in scene.said(), scene.said()
     disk.remount("rw")
-    scene.finish()
+    scene.resume()
 
 
 #: an `exec` for Snakemake's shells: what the command writes for the workflow comes into sight later

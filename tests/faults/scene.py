@@ -5,20 +5,21 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from checkout import TINY, Checkout
 
-#: long enough to be hit in the middle, two runs in one pack, state twice a second
+#: two runs in one pack, each of two epochs and some seconds: long enough to be hit in the middle
 STUDY = (
-    TINY.replace("iterations: 12", "iterations: 100")
+    TINY.replace("iterations: 12", "iterations: 64")
     .replace("batch_size: 64", "batch_size: 32")
-    .replace("needs_gpu: false", "needs_gpu: false, checkpoint_seconds: 0.5")
+    .replace("needs_gpu: false", "needs_gpu: false, checkpoint_seconds: 0.2")
 )
 #: what a run leaves
 ARTEFACTS = ("model.safetensors", "history.csv", "predictions.npz", "run.json")
@@ -41,11 +42,17 @@ class Verdict:
 
 
 class Scene:
-    """One study under one fault. `arguments` are those of its Snakemake: without any, one core of this machine."""
+    """One study under one fault.
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    `arguments` are those of its Snakemake: without any, one core of this machine. `undisturbed` is the folder of the
+    same study without a fault: its data are ready here too.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, undisturbed: Path | None = None) -> None:
         self.checkout = Checkout(folder)
-        self.folder = folder
+        self.folder, self.undisturbed = folder, undisturbed
+        if undisturbed:
+            shutil.copytree(undisturbed / "data", folder / "data")
         self.checkout.study("faults", STUDY)
         self.arguments = ["--until", "publish", *(arguments or ("--cores", "1"))]
         self.environment = dict(os.environ)
@@ -81,6 +88,11 @@ class Scene:
             raise AssertionError(f"stuck after {PATIENCE} s:\n{self.said()}") from None
         assert (ended == 0) == (code == 0), self.said()
 
+    def resume(self, head: subprocess.Popen | None = None) -> None:
+        """Wait for Snakemake to end as it should, with a training that was cut off and went on from its state."""
+        self.finish(head)
+        assert any(begun > 0 for run in self.beginnings() for begun in run), f"nothing was cut off:\n{self.said()}"
+
     def until(self, happened: Callable[[], object]) -> None:
         """Wait for something that the study does."""
         deadline = time.monotonic() + PATIENCE
@@ -90,34 +102,41 @@ class Scene:
 
     def until_training(self, finished: int = 0) -> None:
         """Wait until a run has written state, and so many others are finished."""
-        self.until(lambda: self.states() and len(self.receipts()) >= finished)
+        self.until(lambda: len(self.receipts()) >= finished and self.states())
 
     # --- what is there --------------------------------------------------------------------------------------
 
     def states(self) -> list[Path]:
-        """Resumable states on the disk."""
-        return list((self.folder / "results/store").glob("*/state*"))
+        """Resumable states on the disk; that of a run which has just finished is not, and soon gone."""
+        written = (self.folder / "results/store").glob("*/state*")
+        return [state for state in written if not (state.parent / "finished.json").exists()]
 
     def receipts(self) -> list[Path]:
         """One file for each run that is finished in the store."""
         return list((self.folder / "results/store").glob("*/finished.json"))
 
     def processes(self, pattern: str) -> list[int]:
-        """Processes that work in this scene and whose command line matches."""
-        found = []
+        """Processes that work in this scene and whose command line matches, the oldest first."""
+        found = []  # numbers of processes begin again at the top of their range: they tell no age
         for entry in Path("/proc").iterdir():
             try:
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 here = (entry / "cwd").readlink() == self.folder
+                began = int((entry / "stat").read_text().rpartition(")")[2].split()[19])
             except (OSError, ValueError):
                 continue
             if here and re.search(pattern, line):
-                found.append(int(entry.name))
-        return sorted(found)
+                found.append((began, int(entry.name)))
+        return [process for _, process in sorted(found)]
 
     def packs(self) -> list[int]:
         """The processes of the running pack: the one that watches, then its children."""
         return self.processes(r"^\S*python\S* -m tokenmix\.training\.pack")
+
+    def beginnings(self) -> list[list[int]]:
+        """For each run the iterations that were done already whenever its training began."""
+        logs = (self.folder / "logs/train").glob("phantom*.log")
+        return [[int(done) for done in re.findall(r"iterations, (\d+) of them done", log.read_text())] for log in logs]
 
     def said(self) -> str:
         """All that Snakemake, the packs and the runs said."""
@@ -132,15 +151,15 @@ class Scene:
             for name in ARTEFACTS:
                 self.kept[receipt.parent / name] = (receipt.parent / name).stat().st_ino
 
-    def verdict(self, undisturbed: Mapping[str, str]) -> Verdict:
-        """Compare with a study that nothing happened to."""
+    def verdict(self) -> Verdict:
+        """Compare with the study that nothing happened to."""
+        assert self.undisturbed
         lost = sum(not path.exists() for path in self.kept)
         twice = sum(path.exists() and path.stat().st_ino != file for path, file in self.kept.items())
-        for log in (self.folder / "logs/train").glob("phantom*.log"):
-            starts = [int(done) for done in re.findall(r"iterations, (\d+) of them done", log.read_text())]
+        for run in self.beginnings():
             # a training that begins behind the place from which an earlier one of the same run went on
-            twice += sum(after < before for before, after in itertools.pairwise(starts))
-        return Verdict(lost, twice, digests(self.folder) == undisturbed)
+            twice += sum(after < before for before, after in itertools.pairwise(run))
+        return Verdict(lost, twice, digests(self.folder) == digests(self.undisturbed))
 
 
 #: does something to a study that trains, and sees it to its end; its docstring says how

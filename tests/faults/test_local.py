@@ -13,7 +13,7 @@ from faults.scene import Scene
 def test_a_fault_changes_no_byte(fault, undisturbed, tmp_path):
     if fault in (disk_full, read_only) and (os.geteuid() != 0 or not shutil.which("mount")):
         pytest.skip("only root can mount a small file system")
-    with Scene(tmp_path) as scene:
+    with Scene(tmp_path, undisturbed=undisturbed) as scene:
         fault(scene)
-        verdict = scene.verdict(undisturbed)
+        verdict = scene.verdict()
         assert verdict.harmless, f"{verdict}\n{scene.said()}"

@@ -8,7 +8,7 @@ from faults.scene import Scene
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_a_fault_changes_no_byte(fault, cluster, undisturbed, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_CONF", cluster["SLURM_CONF"])
-    with Scene(tmp_path, *PROFILE) as scene:
+    with Scene(tmp_path, *PROFILE, undisturbed=undisturbed) as scene:
         fault(scene)
-        verdict = scene.verdict(undisturbed)
+        verdict = scene.verdict()
         assert verdict.harmless, f"{verdict}\n{scene.said()}"
