@@ -203,7 +203,7 @@ def test_an_edit_of_the_tables_rebuilds_tables_and_the_pdf(finished, tmp_path):
 def test_config_and_code_may_break_while_the_study_runs(finished, tmp_path):
     checkout = Checkout(tmp_path)
     process = subprocess.Popen(
-        checkout.command("tables", "figures", "report_page", "--cores", "1"), cwd=tmp_path, text=True,
+        checkout.command("tables", "figure_scores", "report_page", "--cores", "1"), cwd=tmp_path, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     for line in process.stdout:
@@ -228,7 +228,7 @@ def test_config_and_code_may_break_while_the_study_runs(finished, tmp_path):
         assert made.read_bytes() == undisturbed.read_bytes()
     for path, text in whole.items():
         path.write_text(text)
-    assert "Nothing to be done" in checkout.snakemake("-n", "tables", "figures", "report_page").stdout
+    assert "Nothing to be done" in checkout.snakemake("-n", "tables", "figure_scores", "report_page").stdout
 
 
 def test_an_edit_after_the_start_reaches_no_result(finished, tmp_path):
