@@ -23,9 +23,7 @@ def _ask(*command: str) -> str:
 
 def _start(scene: Scene) -> tuple[subprocess.Popen, str]:
     """A head, and the job in which its pack is at its second run."""
-    head = scene.start()
-    scene.until_training(finished=1)
-    scene.remember_finished()
+    head = scene.start_to_second_run()
     (job,) = _ask("squeue", "--noheader", "--states=RUNNING", "--Format=JobID,WorkDir:500").splitlines()
     assert str(scene.folder) in job
     return head, job.split()[0]

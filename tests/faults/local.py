@@ -8,9 +8,7 @@ from faults.scene import Scene
 
 
 def _cut_off(scene: Scene, number: int, who: int) -> None:
-    head = scene.start()
-    scene.until_training(finished=1)
-    scene.remember_finished()
+    head = scene.start_to_second_run()
     os.kill(scene.packs()[who], number)
     scene.resume(head)
 
@@ -32,18 +30,14 @@ def run_killed(scene: Scene) -> None:
 
 def pack_killed(scene: Scene) -> None:
     """SIGKILL to the pack's watching process; the run that it forked lives on."""
-    head = scene.start()
-    scene.until_training(finished=1)
-    scene.remember_finished()
+    head = scene.start_to_second_run()
     os.kill(scene.packs()[0], signal.SIGKILL)
     scene.finish(head)
 
 
 def out_of_memory(scene: Scene) -> None:
     """SIGKILL to one run, as the kernel does it, and again when the run is tried once more."""
-    head = scene.start()
-    scene.until_training(finished=1)
-    scene.remember_finished()
+    head = scene.start_to_second_run()
     killed = scene.packs()[-1]
     os.kill(killed, signal.SIGKILL)
     scene.until(lambda: len(scene.packs()) == 2 and scene.packs()[-1] != killed)
@@ -61,9 +55,7 @@ def before_first_state(scene: Scene) -> None:
 
 def power_cut(scene: Scene) -> None:
     """SIGKILL to all at once: Snakemake, the pack, its run."""
-    head = scene.start()
-    scene.until_training(finished=1)
-    scene.remember_finished()
+    head = scene.start_to_second_run()
     os.killpg(head.pid, signal.SIGKILL)
     head.wait()
     scene.resume()
@@ -94,9 +86,7 @@ def two_heads(scene: Scene) -> None:
 def disk_full(scene: Scene) -> None:
     """No space is left where states are written; there is some when Snakemake starts again."""
     disk = Disk(scene, "64m")
-    head = scene.start()
-    scene.until_training(finished=1)
-    scene.remember_finished()
+    head = scene.start_to_second_run()
     disk.fill()
     scene.finish(head, code=1)
     assert "No space left" in scene.said() and "Traceback" not in scene.said(), scene.said()
@@ -107,9 +97,7 @@ def disk_full(scene: Scene) -> None:
 def read_only(scene: Scene) -> None:
     """The results become read-only while a run trains, and writable before Snakemake starts again."""
     disk = Disk(scene, "256m")
-    head = scene.start()
-    scene.until_training(finished=1)
-    scene.remember_finished()
+    head = scene.start_to_second_run()
     disk.remount("ro")
     scene.finish(head, code=1)
     assert "Read-only file system" in scene.said() and "Traceback" not in scene.said(), scene.said()

@@ -104,6 +104,13 @@ class Scene:
         """Wait until a run has written state, and so many others are finished."""
         self.until(lambda: len(self.receipts()) >= finished and self.states())
 
+    def start_to_second_run(self) -> subprocess.Popen:
+        """Start Snakemake; its first run is finished, and remembered, when the second has written state."""
+        head = self.start()
+        self.until_training(finished=1)
+        self.remember_finished()
+        return head
+
     # --- what is there --------------------------------------------------------------------------------------
 
     def states(self) -> list[Path]:
