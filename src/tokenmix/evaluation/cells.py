@@ -6,6 +6,7 @@ says what other cases would change, while the standard deviation over seeds says
 pair is compared in the same way: means over seeds, in the same resamples for both.
 """
 
+import math
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,7 +63,8 @@ def evaluate(data: DatasetRuns, number: int, seed: int, level: float, correction
     """Records of runs, cells and pairs of cells from `number` resamples at a confidence `level` (0.95).
 
     A pair is `significant` (1 or 0) by `correction`: "holm", where its p-value, adjusted for all pairs under the
-    metric, is below 1 - level; "none", where its own interval excludes 0, as the published study has it.
+    metric, is below 1 - level; "none", where its own interval excludes 0, as the published study has it. Pairs of a
+    cell with a diverged run are not tested and do not count among those that are.
     """
     points = {run.run: point_estimates(run.scorer, data.cases) for run in data.runs}
     drawn = bootstrap({run.run: run.scorer for run in data.runs}, data.cases, number, seed)
@@ -93,18 +95,23 @@ def _compare(
 ) -> Iterator[Record]:
     """One record for each pair of cells: their averages differ by how much, and is that significant?"""
     pairs = list(combinations(range(len(cells)), 2))
+    tested = [cells[a].status() == cells[b].status() == "finished" for a, b in pairs]
     differences = [averages[a] - averages[b] for a, b in pairs]
     drawn = [means[a] - means[b] for a, b in pairs]
-    p_values = [p_value(difference, values) for difference, values in zip(differences, drawn, strict=True)]
+    p_values = [
+        p_value(difference, values) if finished else math.nan
+        for difference, values, finished in zip(differences, drawn, tested, strict=True)
+    ]
     adjusted = holm(p_values)
     for number, (a, b) in enumerate(pairs):
         low, high = interval(drawn[number], level)
         # not a number is never smaller: what cannot be compared is not significant
-        significant = adjusted[number] < 1 - level if correction == "holm" else low > 0 or high < 0
+        decided = adjusted[number] < 1 - level if correction == "holm" else low > 0 or high < 0
+        significant = tested[number] and decided
         names = (cells[a].model, cells[a].init, cells[b].model, cells[b].init)
         limits = (differences[number], low, high)
-        tested = (p_values[number], adjusted[number], int(significant))
-        yield _record(PAIR_COLUMNS, metric, *names, *limits, *tested)
+        verdict = (p_values[number], adjusted[number], int(significant))
+        yield _record(PAIR_COLUMNS, metric, *names, *limits, *verdict)
 
 
 def _record(columns: tuple[str, ...], *values: Any) -> Record:
