@@ -6,8 +6,8 @@ Two families, each with four classes of equal size that no single pixel gives aw
   class. Each image holds the very same grey values (ranks of a random field) and the texture is stationary:
   mean, contrast, histogram and position carry nothing.
 - `phantom_organs` (colour): two organs far from each other, among vessels that mean nothing. The class is
-  their *relation*: side by side or one above the other, of the same stain or not. Each organ alone, and so
-  any sum over single places, says nothing about the stains' agreement.
+  their *relation*: side by side or one above the other, of the same stain or not. Each organ alone says
+  little about the stains' agreement; the amounts of both stains, one of which is commoner, say much.
 """
 
 from collections.abc import Callable

@@ -74,7 +74,7 @@ def _draw(axis: Any, matrix: Sequence[Sequence[float]], classes: Sequence[str]) 
     if len(classes) > _LEGIBLE:
         return
     small = 6 if len(classes) > 6 else 7
-    names = [panel_title(name, 18) for name in classes]
+    names = [panel_title(name, 22) for name in classes]
     axis.set_xticks(range(len(classes)), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=small)
     axis.set_yticks(range(len(classes)), names, fontsize=small)
     for true, row in enumerate(matrix):

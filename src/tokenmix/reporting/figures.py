@@ -74,8 +74,8 @@ def mac_mixers(study: Study) -> tuple[Any, str]:
     axes[0].set_ylabel("MACs of one layer (G)")
     legend_below(figure, handles)
     return figure, (
-        "Multiply-adds (MACs) of one token-mixer layer against its kernel, in each stage of the network "
-        "(logarithmic axis). "
+        "Multiply-adds (MACs) of one token-mixer layer against its kernel, in each stage of S12 "
+        f"for images of {study.index['profile']['mac_image_size']} pixels a side (logarithmic axis). "
         "Mixers without a kernel are level; identity needs none and is not shown."
     )
 

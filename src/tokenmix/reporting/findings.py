@@ -115,7 +115,8 @@ def _paragraph(registry: Registry, study: Study, table: Table, dataset: str) -> 
     others = len(ranking.cells) - 1
     if others:
         if not ranking.ties:
-            sentences.append(f"{'Every' if others > 1 else 'The'} other finished model is significantly worse.")
+            rest = "Every" if others > 1 else "The"
+            sentences.append(f"{rest} other finished model is significantly worse on these cases.")
         elif len(ranking.ties) == others:
             sentences.append("No other model is significantly worse.")
         else:

@@ -91,6 +91,7 @@ def make_study(
             }
         },
         "remedies": {},
+        "profile": {"mac_image_size": 768},
         "evaluation": {"bootstrap": 1000, "seed": 0, "level": 0.95, "correction": "holm"},
         "profile": {},
         "code": {},
