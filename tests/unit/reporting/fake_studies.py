@@ -91,9 +91,8 @@ def make_study(
             }
         },
         "remedies": {},
-        "profile": {"mac_image_size": 768},
         "evaluation": {"bootstrap": 1000, "seed": 0, "level": 0.95, "correction": "holm"},
-        "profile": {},
+        "profile": {"mac_image_size": 768},
         "code": {},
         "config_lines": {
             # what config.yaml has, the study may leave out
