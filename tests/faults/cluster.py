@@ -88,7 +88,7 @@ def slurm_head_dies(scene: Scene) -> None:
     scene.until_training()
     os.kill(head.pid, signal.SIGKILL)
     head.wait()
-    scene.finish()
+    scene.finish_once()
 
 
 def _steps(folder: Path) -> list[int]:

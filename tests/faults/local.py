@@ -69,7 +69,7 @@ def head_killed(scene: Scene) -> None:
     os.kill(head.pid, signal.SIGKILL)
     head.wait()
     assert scene.packs(), "the pack should outlive its head"
-    scene.finish()
+    scene.finish_once()
 
 
 def two_heads(scene: Scene) -> None:
@@ -80,7 +80,7 @@ def two_heads(scene: Scene) -> None:
     assert "cannot be locked" in scene.said()
     second = scene.start("--nolock")
     scene.finish(head)
-    scene.finish(second)
+    scene.finish_once(second)
 
 
 def disk_full(scene: Scene) -> None:

@@ -93,6 +93,11 @@ class Scene:
         self.finish(head)
         assert any(begun > 0 for run in self.beginnings() for begun in run), f"nothing was cut off:\n{self.said()}"
 
+    def finish_once(self, head: subprocess.Popen | None = None) -> None:
+        """Wait for Snakemake to end as it should, with every run begun once: nobody trained what another one trains."""
+        self.finish(head)
+        assert self.beginnings() == [[0], [0]], self.said()
+
     def until(self, happened: Callable[[], object]) -> None:
         """Wait for something that the study does."""
         deadline = time.monotonic() + PATIENCE
