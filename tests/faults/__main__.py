@@ -25,13 +25,13 @@ SCRIPT = Path(__file__).parents[1] / "slurm" / "cluster"
 INTRODUCTION = """\
 # What was done to trainings, and what it changed
 
-Written by `make faults`, which does each fault as often as its line says (twenty times, unless it was told
-otherwise) and takes hours; the test suite does each once. The study has two runs in one pack; unless a line says
-otherwise the fault comes when the first one is finished and the second has written state (those that are about two
-heads: when the first one has; every run of theirs must begin exactly once). *Lost* counts finished artefacts that were gone at the end, *trained twice* artefacts
-that were made again and trainings that began behind where an earlier attempt had gone on from, *bytes equal* the
-studies whose published files are those of an undisturbed one (`run.json` without its `execution`). Seconds are those
-of the whole study, with the fault and the waiting.
+Written by `make faults`, which does each fault as often as its line says (twenty times, unless it was told otherwise)
+and takes hours; the test suite does each once. The study has two runs in one pack; unless a line says otherwise the
+fault comes when the first one is finished and the second has written state (those that are about two heads: when the
+first one has; every run of theirs must begin exactly once). *Lost* counts finished artefacts that were gone at the
+end, *trained twice* artefacts that were made again and trainings that began behind where an earlier attempt had gone
+on from, *bytes equal* the studies whose published files are those of an undisturbed one (`run.json` without its
+`execution`). Seconds are those of the whole study, with the fault and the waiting.
 "Out of memory" is a SIGKILL that we send: the cluster of the tests does not enforce memory limits.
 
 """
