@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 import uuid
 from pathlib import Path
 from typing import NoReturn
@@ -19,6 +20,10 @@ from tokenmix.study.packs import freeze_packs
 from tokenmix.study.plan import freeze
 from tokenmix.study.tolerant import read_object
 from tokenmix.training.lease import is_gone, machine, this_process
+
+#: seconds between two signs of life of a head, and the silence after which one on another machine is dead (what
+#: network file systems tell about a file may be a minute old, and a machine may be busy)
+BEAT, SILENCE = 30.0, 600.0
 
 
 def begin(workflow, overrides: dict) -> None:
@@ -71,31 +76,53 @@ def trains_at_once(workflow) -> int:
 def free_locks_of_the_dead() -> None:
     """Remove Snakemake's locks where all heads that worked in this folder are known to be dead.
 
-    Snakemake's locks do not say whose they are; so each head leaves a note of itself while it lives. A head on another
-    machine may be alive, and keeps its locks.
+    Snakemake's locks do not say whose they are; so each head leaves a note of itself and touches it while it lives.
     """
     heads = Path(".snakemake", "heads")
-    heads.mkdir(parents=True, exist_ok=True)
-    notes = {note: read_object(note) for note in heads.glob("*.json")}
-    dead = [note for note, head in notes.items() if is_dead(head)]
+    mine = heads / f"{uuid.uuid4()}.json"
+    write_atomic(mine, json.dumps(this_process()))
+    notes = [note for note in heads.glob("*.json") if note != mine]
+    # the file server's clock dates all notes, this head's own as well
+    dead = [note for note in notes if is_dead(note, now=mine.stat().st_mtime)]
     locks = Path(".snakemake", "locks")
     if dead and len(dead) == len(notes) and any(locks.glob("*.lock")):
         print("an earlier snakemake died in this folder; its locks are removed", file=sys.stderr)
         shutil.rmtree(locks)
     for note in dead:
         note.unlink(missing_ok=True)
-    mine = heads / f"{uuid.uuid4()}.json"
-    write_atomic(mine, json.dumps(this_process()))
     atexit.register(mine.unlink, missing_ok=True)
+    threading.Thread(target=show_life, args=(mine,), daemon=True).start()
 
 
-def is_dead(head: dict) -> bool:
-    """Whether the process that a note describes is known to run no more: here, or before this machine's last start."""
+def show_life(note: Path) -> None:
+    """Touch a note again and again, until it is away."""
+    pause = threading.Event()
+    while not pause.wait(BEAT):
+        try:
+            os.utime(note)
+        except FileNotFoundError:
+            return
+        except OSError:
+            continue  # the file server is away
+
+
+def is_dead(note: Path, now: float) -> bool:
+    """Whether the head that a note describes runs no more: its process is gone, its machine started again, or silence.
+
+    A head beside this one would be seen if it ran, however long it is silent (it may be suspended).
+    """
+    try:
+        silence = now - note.stat().st_mtime
+    except FileNotFoundError:
+        return True  # it ended just now
+    head = read_object(note)
     name, _, rest = str(head.get("host", "")).partition("/")
     here, _, now = machine().partition("/")
     if name == here and rest.partition("/")[0] not in ("", now.partition("/")[0]):
         return True
-    return "pid" in head and is_gone(head)
+    if head.get("host") == machine() and "pid" in head:
+        return is_gone(head)
+    return silence > SILENCE
 
 
 def stop_if_too_costly(workflow, plan: dict) -> None:

@@ -1,8 +1,10 @@
 """What the head decides about the machine it runs on."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +33,22 @@ def note(kind: str) -> str:
     return json.dumps(notes[kind]) if kind in notes else ""
 
 
+def leave(folder, *kinds: str) -> list:
+    """Notes of heads of some kinds, the kind with `, long silent` as old as an hour, and a lock."""
+    lock = folder / ".snakemake/locks/0.input.lock"
+    for parent in (lock.parent, folder / ".snakemake/heads"):
+        parent.mkdir(parents=True)
+    lock.touch()
+    paths = []
+    for number, words in enumerate(kinds):
+        kind, _, silent = words.partition(", ")
+        paths.append(folder / f".snakemake/heads/{number}.json")
+        paths[-1].write_text(note(kind))
+        if silent:
+            os.utime(paths[-1], (time.time() - 3600,) * 2)
+    return [lock, *paths]
+
+
 @pytest.mark.parametrize(
     ("left", "freed"),
     [
@@ -41,20 +59,33 @@ def note(kind: str) -> str:
         (["died here", "elsewhere"], False),
         (["in another container"], False),
         (["died here", "cut off while it was written"], False),
+        (["elsewhere, long silent"], True),
+        (["died here", "elsewhere, long silent"], True),
+        (["in another container, long silent"], True),
+        (["cut off while it was written, long silent"], True),
+        (["elsewhere", "elsewhere, long silent"], False),
+        (["alive, long silent"], False),  # suspended
         ([], False),
     ],
 )
 def test_locks_are_removed_where_all_heads_are_known_to_be_dead(tmp_path, monkeypatch, capsys, left, freed):
     monkeypatch.chdir(tmp_path)
-    lock = tmp_path / ".snakemake/locks/0.input.lock"
-    for folder in (lock.parent, tmp_path / ".snakemake/heads"):
-        folder.mkdir(parents=True)
-    lock.touch()
-    for number, kind in enumerate(left):
-        (tmp_path / f".snakemake/heads/{number}.json").write_text(note(kind))
+    lock, *_ = leave(tmp_path, *left)
     head.free_locks_of_the_dead()
     assert lock.exists() != freed
     assert ("its locks are removed" in capsys.readouterr().err) == freed
+
+
+def test_a_head_shows_life_while_it_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(head, "BEAT", 0.01)
+    head.free_locks_of_the_dead()
+    (mine,) = (tmp_path / ".snakemake/heads").iterdir()
+    os.utime(mine, (1, 1))
+    deadline = time.monotonic() + 20
+    while mine.stat().st_mtime == 1 and time.monotonic() < deadline:
+        os.sched_yield()
+    assert mine.stat().st_mtime > 1
 
 
 def test_a_head_that_ends_leaves_no_note(tmp_path):
