@@ -1,7 +1,7 @@
 """What no study refers to any more: runs, frozen code and prepared data that may be removed.
 
-A study is config.yaml (`full`) or an overlay of workflow/studies, as the files say it now. What is kept, and why, is
-told beside what may go. Archives, registered folders and whatever else lies in the folders are never looked at:
+A study is config.yaml (`full`) or an overlay of workflow/studies, as the files say it now; of other checkouts that
+use the same folders, what they planned last. What is kept, and why, is told beside what may go. Archives, registered folders and whatever else lies in the folders are never looked at:
 only names that planning and preparing give are considered.
 """
 
@@ -10,12 +10,13 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from tokenmix.errors import UserError
+from tokenmix.study.checkouts import needed_by_others
 from tokenmix.study.frozen import code_folder
 from tokenmix.study.manifest import load_manifest
 from tokenmix.study.references import References, refer
@@ -49,15 +50,16 @@ class Item:
 def survey(root: Path) -> list[Item]:
     """Every run, code and prepared data set of the project, each with the reason for which it stays, if any.
 
-    Raises UserError where a study cannot be read: what it refers to is then unknown.
+    Raises UserError where a study, or another checkout's note, cannot be read: what it refers to is then unknown.
     """
     references = refer(root)
-    items = [item for results in references.results for item in _runs(root, results, references)]
+    others = {folder: needed_by_others(folder, root) for folder in (*references.results, *references.data)}
+    items = [item for results in references.results for item in _runs(root, results, references, others[results])]
     for results in references.results:
-        items += _folders("code", results / "code", CODE, references.folders)
+        items += _folders("code", results / "code", CODE, references.folders, others[results])
     for folder in references.data:
         sources = [Path(entry.path) for entry in load_manifest(folder).values() if entry.path]
-        for item in _folders("data", folder, DATA, references.folders):
+        for item in _folders("data", folder, DATA, references.folders, others[folder]):
             (path,) = item.paths
             if not (path / "card.json").is_file() or any(source.is_relative_to(path.resolve()) for source in sources):
                 continue  # nothing that was prepared here
@@ -115,7 +117,7 @@ def lease_holder(store: Path) -> str:
     return f"on {str(holder.get('host', '')).partition('/')[0] or 'an unknown host'}"
 
 
-def _runs(root: Path, results: Path, references: References) -> Iterator[Item]:
+def _runs(root: Path, results: Path, references: References, others: Mapping[str, str]) -> Iterator[Item]:
     """The runs of a results folder; the code and the data that a kept one needs are noted in the references."""
     places: dict[str, list[Path]] = {}
     for folder, ending in (("runs", ""), ("store", ""), ("plan", ".json"), ("benchmarks/train", ".jsonl")):
@@ -124,7 +126,7 @@ def _runs(root: Path, results: Path, references: References) -> Iterator[Item]:
             if path.name.endswith(ending) and RUN.fullmatch(name):
                 places.setdefault(name, []).append(path)
     for name, paths in sorted(places.items()):
-        why = references.runs.get(results / "runs" / name, "")
+        why = references.runs.get(results / "runs" / name, "") or others.get(name, "")
         if not why and (holder := lease_holder(results / "store" / name)):
             why = f"a job {holder} works at it"
         why = why or references.unknown.get(name.partition("-")[0], "")
@@ -145,9 +147,15 @@ def _keep_what_made(run: str, root: Path, results: Path, references: References)
         references.folders.setdefault(made_by, f"computed run {run}, which was adopted")
 
 
-def _folders(kind: Literal["code", "data"], folder: Path, names: re.Pattern[str], kept: dict[Path, str]) -> list[Item]:
+def _folders(
+    kind: Literal["code", "data"],
+    folder: Path,
+    names: re.Pattern[str],
+    kept: Mapping[Path, str],
+    others: Mapping[str, str],
+) -> list[Item]:
     found = [path for path in _listed(folder) if names.fullmatch(path.name) and path.is_dir()]
-    return [Item(kind, path.name, (path,), _size([path]), kept.get(path, "")) for path in found]
+    return [Item(kind, p.name, (p,), _size([p]), kept.get(p, "") or others.get(p.name, "")) for p in found]
 
 
 def _listed(folder: Path) -> list[Path]:

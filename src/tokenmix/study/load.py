@@ -26,7 +26,7 @@ FULL = "full"
 #: A study's name stands in the names of files, rules and logs.
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 #: Folders of `results` that all studies share; a study's own folder lies beside them.
-RESULT_FOLDERS = ("benchmarks", "code", "packed", "plan", "runs", "store")
+RESULT_FOLDERS = ("benchmarks", "checkouts", "code", "packed", "plan", "runs", "store")
 
 
 def studies(root: Path) -> list[str]:

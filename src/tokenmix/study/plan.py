@@ -1,5 +1,6 @@
 """The frozen plan: every run of a study, written to files that jobs read in place of the config."""
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -10,6 +11,7 @@ from typing import Any
 
 from tokenmix.errors import UserError
 from tokenmix.files import pretty_json, write_atomic
+from tokenmix.study import checkouts
 from tokenmix.study.checkpoints import load_checkpoints, weights_file
 from tokenmix.study.code import DIGITS, SOURCE, CodeIdentity, code_identity
 from tokenmix.study.config import Config
@@ -97,10 +99,9 @@ def freeze(config: Config, root: Path, source: Path = SOURCE) -> Plan:
     with. Raises UserError like `resolve`, where results cannot be written and where frozen files were edited.
     """
     plan = resolve(config, root, source)
-    for code in {run.code.hash: run.code for run in plan.runs.values()}.values():
-        freeze_code(code, source, plan.results)
-    freeze_code(code_identity((PACKER,), source), source, plan.results)
-    freeze_code(workbench(source), source, plan.results)
+    codes = {run.code.hash: run.code for run in plan.runs.values()}.values()
+    copies = [freeze_code(code, source, plan.results) for code in (*codes, code_identity((PACKER,), source))]
+    copies.append(freeze_code(workbench(source), source, plan.results))
     for data in {run.data.hash: run.data for run in plan.runs.values()}.values():
         path = data_file(plan.results, data.name, data.size, data.hash)
         if not path.is_file():
@@ -115,6 +116,9 @@ def freeze(config: Config, root: Path, source: Path = SOURCE) -> Plan:
         plan.index.touch()  # the newest index is that of the study as it is now
     else:
         write_atomic(plan.index, plan.text)
+    checkouts.note(plan.results, root, config.study, [*plan.runs, *(copy.name for copy in copies)])
+    with contextlib.suppress(UserError):  # data that others prepared may only be readable
+        checkouts.note(root / config.data.folder, root, config.study, (run.data.folder for run in plan.runs.values()))
     return plan
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +23,7 @@ training: {lr: 1.0e-3}
 datasets: {phantom_tissue: {size: 28}}
 tables: {only: {scale: xs, mixers: {pooling: [3], identity: }}}
 """
+HOST = socket.gethostname()
 FOREIGN = ("data/downloads/archive.npz", "data/registered/.keep", "data/notes-28.txt", "results/runs/mine/model", "a")
 
 
@@ -153,6 +156,63 @@ def test_runs_of_a_folder_that_is_not_registered_here_stay(project, runs, listed
     found = listed()
     assert found[run] == "study other, which needs my_images to be registered here"
     assert found[runs[1][0]] == ""
+
+
+@pytest.fixture
+def neighbour(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another checkout that uses the folders of the first; its study has runs, code and data of its own."""
+    root = tmp_path_factory.mktemp("neighbour")
+    folders = f"results: {project}/results\ndata: {{folder: {project}/data}}\n"
+    config = CONFIG.replace("1.0e-3", "5.0e-3").replace("phantom_tissue: {size: 28}", "phantom_organs: {size: 56}")
+    write_atomic(root / "config.yaml", config.replace("identity: ", "conv: [3]") + folders)
+    finish(freeze(load_config(root), root))
+    return root
+
+
+def test_what_another_checkout_planned_stays(project, neighbour, listed) -> None:
+    before, runs = tree(neighbour), freeze(load_config(neighbour), neighbour).runs
+    found = listed("--remove")
+    why = f"study full of the checkout {neighbour} on {HOST}"
+    assert {found[run] for run in runs} == {why}
+    for run in runs.values():
+        assert (project / "results/runs" / run.id / "run.json").exists()
+        assert (project / "results/code" / run.code.hash[:8]).exists()
+        assert (project / "data" / run.data.folder / "card.json").exists()
+        assert found[run.data.folder]
+    assert tree(neighbour) == before
+    # seen from the other side as well
+    os.chdir(neighbour)
+    assert set(listed("--remove").values()) == {"study full", f"study full of the checkout {project} on {HOST}"}
+
+
+def test_data_that_a_checkout_with_other_results_planned_stays(project, neighbour, listed) -> None:
+    config = neighbour / "config.yaml"
+    config.write_text(config.read_text().replace(f"{project}/results", "results"))
+    shutil.rmtree(project / "results")
+    (run, *_) = freeze(load_config(neighbour), neighbour).runs.values()
+    freeze(load_config(project), project)
+    assert listed("--remove")[run.data.folder] == f"study full of the checkout {neighbour} on {HOST}"
+    assert (project / "data" / run.data.folder / "card.json").exists()
+
+
+@pytest.mark.parametrize("host", ["here", "elsewhere"])
+def test_a_checkout_that_is_gone_keeps_nothing_where_that_can_be_told(project, neighbour, listed, host) -> None:
+    runs = freeze(load_config(neighbour), neighbour).runs
+    shutil.rmtree(neighbour)
+    if host == "elsewhere":
+        for path in (project / "results/checkouts").iterdir():
+            path.write_text(json.dumps({**read_json(path), "host": "node7"}))
+    kept = {bool(listed()[run]) for run in runs}
+    assert kept == {host == "elsewhere"}
+
+
+def test_a_note_that_cannot_be_read_stops_everything(project, neighbour, capsys) -> None:
+    for path in (project / "data/checkouts").iterdir():
+        path.write_text("{")
+    before = tree(project)
+    assert cli.main(["gc", "--remove"]) == 2
+    assert "what another checkout needs is unknown" in capsys.readouterr().err
+    assert tree(project) == before
 
 
 def test_nothing_is_removed_beneath_a_workflow(project, capsys) -> None:
