@@ -4,6 +4,7 @@ Jobs run these copies, never the working tree, so that authors may go on editing
 A module that the walk of imports missed is absent from the copy and fails to import at once.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenmix.errors import UserError
-from tokenmix.files import pretty_json, read_json, write_atomic
+from tokenmix.files import UMASK, pretty_json, read_json, write_atomic
 from tokenmix.study.code import DIGITS, PACKAGE, CodeIdentity, file_hash, root_of
 from tokenmix.study.installed import LISTING
 from tokenmix.study.tolerant import read_object
@@ -40,7 +41,8 @@ def freeze_code(identity: CodeIdentity, source: Path, results: Path) -> Path:
         if read_object(folder / ORIGIN).get("dirty") is not False:
             origin = git_origin(source, own)
             if origin["dirty"] is False:
-                write_atomic(folder / ORIGIN, pretty_json(origin))
+                with contextlib.suppress(UserError):  # somebody else froze it, whose folder only they may write
+                    write_atomic(folder / ORIGIN, pretty_json(origin))
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +50,7 @@ def freeze_code(identity: CodeIdentity, source: Path, results: Path) -> Path:
     except OSError as error:
         raise UserError(f"cannot write {folder.parent}: {error.strerror}; make it writable") from error
     try:
-        unfinished.chmod(0o755)  # mkdtemp makes it private, but cluster jobs may run as a group
+        unfinished.chmod(0o777 & ~UMASK)  # mkdtemp made it private
         for file in identity.files:
             target = unfinished / file
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -69,12 +71,15 @@ def freeze_code(identity: CodeIdentity, source: Path, results: Path) -> Path:
 
 
 def check_frozen(folder: Path, identity: CodeIdentity) -> None:
-    """Raise UserError unless `folder` holds exactly the code of `identity` (comments may differ)."""
-    present = {
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    } - {LISTING, ORIGIN}
+    """Raise UserError unless `folder` holds exactly the code of `identity` (comments may differ).
+
+    Raises PermissionError for what cannot be read: only its owner can say whether it was edited.
+    """
+    present: set[str] = set()
+    for parent, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        present |= {Path(parent, name).relative_to(folder).as_posix() for name in names}
+    present -= {LISTING, ORIGIN}
     wrong = sorted(present ^ identity.files.keys())
     for file in sorted(present & identity.files.keys()):
         try:
@@ -115,6 +120,10 @@ def git_origin(source: Path, files: list[str]) -> dict[str, Any]:
     changed = _git(source, "status", "--porcelain", "--untracked-files=no")
     untracked = len(files) - tracked.count("\0")
     return {"commit": commit, "date": date, "dirty": bool(changed) or untracked > 0}
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -15,12 +15,14 @@ from tokenmix.errors import UserError
 from tokenmix.files import pretty_json, sha256_file, write_atomic
 from tokenmix.study.code import DIGITS
 from tokenmix.study.cost import estimate
+from tokenmix.study.refusals import refusals_told
 from tokenmix.study.tolerant import read_object
 
 #: runs side by side at most on one GPU, where the config leaves the number to a probe
 PROBED_AT_MOST = 4
 
 
+@refusals_told()
 def freeze_packs(index: Mapping[str, Any], root: Path, workers: int) -> Path:
     """Pack the unfinished runs of a frozen study; returns the file that names each run's pack.
 

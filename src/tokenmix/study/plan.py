@@ -20,6 +20,7 @@ from tokenmix.study.frozen import code_folder, freeze_code
 from tokenmix.study.grid import Run, expand
 from tokenmix.study.index import PACKER, study_index
 from tokenmix.study.manifest import load_manifest
+from tokenmix.study.refusals import refusals_told
 from tokenmix.study.spec import RunSpec, identifying, resolve_spec, run_id
 from tokenmix.study.stages import stage_identities, training_entries
 from tokenmix.study.switches import meaning, variants
@@ -92,6 +93,7 @@ def resolve(config: Config, root: Path, source: Path = SOURCE) -> Plan:
     return Plan(root / config.results, runs, study_index(config, runs, compared, source))
 
 
+@refusals_told()
 def freeze(config: Config, root: Path, source: Path = SOURCE) -> Plan:
     """Resolve the study and write its plan: code, data identities, a file a run, the study index.
 
