@@ -21,7 +21,7 @@ min_version("9.27")  # of the lock; workflow/head.py and cluster.py reach into i
 # starts, here or on a node, reads that frozen plan. So both may be edited while jobs wait.
 if workflow.is_main_process:
     sys.path.insert(0, f"{workflow.basedir}/workflow")
-    from cluster import check_cluster
+    from cluster import check_cluster, tell_refused_jobs
     from head import begin, stop_if_too_costly
 
     begin(workflow, config)
@@ -99,3 +99,7 @@ rule all:
 onstart:
     stop_if_too_costly(workflow, PLAN)
     check_cluster(workflow)
+
+
+onerror:
+    tell_refused_jobs(log)

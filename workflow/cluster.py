@@ -4,6 +4,8 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import snakemake_executor_plugin_slurm as plugin
 from head import refuse
@@ -89,6 +91,7 @@ def try_submission(workflow, job) -> None:
 
 def advice(job, reason: str) -> str:
     """What SLURM refuses, where it was set, what to do."""
+    reason = " ".join(reason.split())
     asked = {name: job.resources.get(name) for name in ("slurm_account", "slurm_partition", "constraint")}
     said = ", ".join(f"{name}: {value}" for name, value in asked.items() if value)
     return (
@@ -96,6 +99,20 @@ def advice(job, reason: str) -> str:
         "set what your cluster has at the top of profiles/slurm/profile.yaml (`sinfo` lists partitions). "
         "Nothing was submitted"
     )
+
+
+def tell_refused_jobs(logs: list[str]) -> None:
+    """Say once, at the end, why sbatch took jobs no more that it would have taken when the head began.
+
+    logs: Snakemake's own, which hold a page about each attempt.
+    """
+    text = "".join(Path(log).read_text(errors="replace") for log in logs if Path(log).is_file())
+    for reason in dict.fromkeys(re.findall(r"SLURM sbatch failed. The error message was '(.+?)'\.\n", text)):
+        print(
+            f"error: SLURM took no more jobs: {' '.join(reason.split())}; nothing that is finished is lost: start the "
+            "same command again when `sinfo` shows that the cluster takes jobs",
+            file=sys.stderr,
+        )
 
 
 def last_line(text: str) -> str:

@@ -81,7 +81,8 @@ def lines(times: int, names: list[str], undisturbed: Path) -> Iterator[str]:
 def running_cluster() -> Iterator[None]:
     """A SLURM on this machine, which SLURM_CONF names."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([SCRIPT, "up", folder], check=True, stdout=subprocess.DEVNULL)
+        if subprocess.run([SCRIPT, "up", folder], stdout=subprocess.DEVNULL).returncode:
+            raise SystemExit(2)  # it has said why
         os.environ["SLURM_CONF"] = f"{folder}/slurm.conf"
         try:
             yield

@@ -15,7 +15,7 @@ import sys
 
 if workflow.is_main_process:
     sys.path.insert(0, "{ROOT}/workflow")
-    from cluster import check_cluster
+    from cluster import check_cluster, tell_refused_jobs
 
 rule all:
     input: "copy"
@@ -34,6 +34,11 @@ rule copy:
 
 onstart:
     check_cluster(workflow)
+    if config.get("drain"):
+        shell("scontrol update partitionname=gpu state=drain")
+
+onerror:
+    tell_refused_jobs(log)
 """
 
 
@@ -99,7 +104,12 @@ def test_a_workflow_ends_where_sacct_is_installed_but_accounting_is_off(small_wo
     assert job.isdigit() and device in ("0", "1")
 
 
-@pytest.mark.parametrize("wrong", ["slurm_partition=nosuch", "constraint=nosuch"])
+def test_the_account_of_the_cluster_is_taken(small_workflow, tmp_path):
+    done = small_workflow("--default-resources", "slurm_account=lab")
+    assert done.returncode == 0 and (tmp_path / "copy").exists(), done.stdout
+
+
+@pytest.mark.parametrize("wrong", ["slurm_partition=nosuch", "slurm_account=nosuch", "constraint=nosuch"])
 def test_what_the_cluster_does_not_have_is_told_once_before_anything_is_submitted(small_workflow, cluster, wrong):
     before = slurm(cluster, "squeue", "-h", "--states=all")
     refused = small_workflow("--default-resources", wrong)
@@ -108,6 +118,28 @@ def test_what_the_cluster_does_not_have_is_told_once_before_anything_is_submitte
     assert message.startswith("error: SLURM refuses") and wrong.replace("=", ": ") in message
     assert "profile.yaml" in message and "Traceback" not in refused.stdout
     assert slurm(cluster, "squeue", "-h", "--states=all") == before
+
+
+def test_an_account_that_accounting_does_not_know_is_told_in_one_line(small_workflow, cluster, monkeypatch, tmp_path):
+    sacctmgr = tmp_path / "bin/sacctmgr"
+    sacctmgr.parent.mkdir()
+    sacctmgr.write_text("#!/bin/sh\necho lab\necho others\n")
+    sacctmgr.chmod(0o755)
+    monkeypatch.setitem(cluster, "PATH", f"{sacctmgr.parent}:{cluster['PATH']}")
+    refused = small_workflow("--default-resources", "slurm_account=nosuch")
+    assert refused.returncode == 2
+    (message,) = [line for line in refused.stdout.splitlines() if "rror" in line]
+    assert "nosuch appears to be invalid. Available accounts: " in message and "profile.yaml" in message
+
+
+def test_a_refusal_after_the_head_began_is_told_once_at_the_end_and_costs_nothing(small_workflow, cluster, tmp_path):
+    refused = small_workflow("--config", "drain=1")
+    slurm(cluster, "scontrol", "update", "partitionname=gpu", "state=up")
+    assert refused.returncode == 1 and "Traceback" not in refused.stdout
+    (message,) = [line for line in refused.stdout.splitlines() if line.startswith("error: ")]
+    assert "SLURM took no more jobs" in message and "inactive or drain" in message and "same command again" in message
+    again = small_workflow()
+    assert again.returncode == 0 and (tmp_path / "copy").exists(), again.stdout
 
 
 def test_a_requeued_job_starts_again_within_seconds(cluster, tmp_path):
@@ -121,11 +153,19 @@ def test_the_script_says_what_is_up_and_what_is_not(cluster, tmp_path):
     twice = script("up", Path(cluster["SLURM_CONF"]).parent)
     assert (twice.returncode, twice.stderr.count("\n")) == (2, 1) and "up already" in twice.stderr
     elsewhere = script("up", tmp_path)
-    assert elsewhere.returncode == 2 and "this machine has a SLURM already" in elsewhere.stderr
+    assert elsewhere.returncode == 3 and "this machine has a SLURM already" in elsewhere.stderr
     nothing = script("down", tmp_path)
     assert nothing.returncode == 0 and "no SLURM is up" in nothing.stdout
     assert script("sideways").returncode == 2
     assert slurm(cluster, "scontrol", "ping").count("is UP") == 1
+
+
+def test_a_folder_that_holds_other_things_is_left_alone(cluster, tmp_path):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/thesis.tex").touch()
+    refused = script("up", tmp_path)
+    assert refused.returncode == 2 and f"{tmp_path} holds what is of no cluster" in refused.stderr
+    assert (tmp_path / "state/thesis.tex").exists()
 
 
 def test_without_a_slurm_the_head_says_so(tmp_path):
