@@ -15,13 +15,16 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import torch
 from factories import facts, medmnist_arrays, tree
 from hypothesis import strategies as st
 from mutations import NASTY, damaged
 from PIL import Image
+from safetensors.torch import save
 
 from tokenmix.data import prepare_imagefolder_archive, prepare_medmnist
 from tokenmix.data.decode import BrokenImage, square_pixels
+from tokenmix.data.weights import read_weights
 from tokenmix.errors import UserError
 
 ABOUT = facts(splits={"train": 4, "val": 3, "test": 3})
@@ -137,6 +140,32 @@ def decodes(data: bytes, channels: int) -> None:
             assert pixels.shape == (8, 8, channels) and pixels.dtype == np.uint8
         except BrokenImage as error:
             assert str(error).strip()
+
+
+def test_checkpoints_of_damaged_bytes(fuzz, tmp_path):
+    tensors = {"a": torch.arange(6.0), "b": torch.ones(2, 3, dtype=torch.int32)}
+    originals = {".safetensors": [save(tensors)], ".pth": []}
+    for as_zip in (True, False):
+        content = io.BytesIO()
+        torch.save(tensors, content, _use_new_zipfile_serialization=as_zip)
+        originals[".pth"].append(content.getvalue())
+    with zipfile.ZipFile(io.BytesIO(originals[".pth"][0])) as stored:
+        originals[".pth"].append(npz({name: stored.read(name) for name in stored.namelist()}))
+
+    def check(file):
+        name, content = file
+        path = tmp_path / f"weights{name}"
+        path.write_bytes(content)
+        try:
+            found = read_weights(path)
+        except UserError as error:
+            assert str(path) in str(error)
+        else:
+            assert save({name: tensor.contiguous() for name, tensor in found.items()})
+        assert list(tmp_path.iterdir()) == [path]
+        path.unlink()
+
+    fuzz(check, st.one_of(*(st.tuples(st.just(name), damaged(files)) for name, files in originals.items())))
 
 
 def test_images_of_damaged_bytes(fuzz):

@@ -1,5 +1,6 @@
 """Published weights on disk: fetched, verified, read without running their code, and kept as safetensors."""
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tokenmix.errors import UserError
 from tokenmix.files import pretty_json, read_json, sha256_file, write_atomic
 from tokenmix.study.checkpoints import Checkpoint
 
-#: a published checkpoint may have this many bytes
+#: a published checkpoint, and the tensors in it, may have this many bytes
 LARGEST_CHECKPOINT = 2 << 30
 
 
@@ -57,11 +58,19 @@ def prepare_weights(
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint: safetensors, or a plain state dict written by `torch.save`.
 
-    Raises UserError for a file that is missing or damaged, that holds code, or anything but named tensors.
+    Raises UserError for a file that is missing or damaged, that holds code, or anything but named tensors, and for a
+    small one that would fill memory.
     """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        with path.open("rb") as file:
+            is_zip = file.read(4) == b"PK\3\4"  # by which PyTorch knows it
+        if is_zip:
+            with zipfile.ZipFile(path) as archive:
+                # torch.save stores what it packs as it is
+                if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+                    raise ValueError("it would unpack to more than its size")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error}); fetch the checkpoint again") from error
@@ -72,4 +81,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ) from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) and isinstance(k, str) for k, v in state.items()):
         raise UserError(f"{path}: is no plain state dict of named tensors; choose a checkpoint that is one")
+    # a tensor may repeat one number of the file, which takes no memory until it is written out
+    if (total := sum(tensor.numel() * tensor.element_size() for tensor in state.values())) > LARGEST_CHECKPOINT:
+        raise UserError(f"{path}: its tensors would take {total} bytes; {LARGEST_CHECKPOINT} are allowed")
     return state

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,27 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path: Path, mirror: Path) -> None
     with pytest.raises(UserError, match="code in checkpoints is never run"):
         prepared(tmp_path, entry(), mirror)
     assert not (tmp_path / "ran").exists() and not (tmp_path / "weights").exists()
+
+
+def test_a_small_file_that_would_unpack_to_more_than_its_size_is_refused(tmp_path: Path, mirror: Path) -> None:
+    torch.save({"a": torch.zeros(1 << 20)}, mirror / "stored.pth")
+    with zipfile.ZipFile(mirror / "stored.pth") as stored:
+        members = {name: stored.read(name) for name in stored.namelist()}
+    with zipfile.ZipFile(mirror / "weights.pth", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in members.items():
+            packed.writestr(name, content)
+    assert torch.load(mirror / "weights.pth", weights_only=True)["a"].numel() == 1 << 20  # PyTorch itself unpacks it
+    with pytest.raises(UserError, match=r"weights\.pth: is no checkpoint of tensors alone, or is damaged") as refused:
+        prepared(tmp_path, entry(), mirror)
+    assert "more than its size" in str(refused.value.__cause__)
+    assert not (tmp_path / "weights").exists()
+
+
+def test_a_number_that_is_repeated_without_end_is_refused(tmp_path: Path, mirror: Path) -> None:
+    torch.save({"a": torch.zeros(1).expand(1 << 40)}, mirror / "weights.pth")
+    with pytest.raises(UserError, match="its tensors would take 4398046511104 bytes"):
+        prepared(tmp_path, entry(), mirror)
+    assert not (tmp_path / "weights").exists()
 
 
 def test_the_command_names_unknown_checkpoints(capsys: pytest.CaptureFixture[str]) -> None:
