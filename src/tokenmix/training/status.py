@@ -101,6 +101,10 @@ def _look_at(run: str, results: Path, seen: Mapping[str, set[str]], logs: Path) 
     if not beat:
         return RunStatus(run, "queued", facts=facts)
     age = time.time() - beat
+    if age < -SILENCE:
+        # whether it lives cannot be told without watching it
+        reason = f"its last sign of life is dated {-age:.0f} s ahead: the clocks of this machine and the files differ"
+        return RunStatus(run, "silent", host, reason, facts, _last_lines(logs, run))
     if gone or age > SILENCE:
         return RunStatus(run, "silent", host, f"no sign of life for {age:.0f} s", facts, _last_lines(logs, run))
     left = facts.get("seconds_left")

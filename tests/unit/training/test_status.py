@@ -96,6 +96,15 @@ def test_every_run_is_in_its_state(project, status) -> None:
     assert found["study"] == "full" and found["counts"]["running"] == 2 and sum(found["counts"].values()) == len(RUNS)
 
 
+def test_a_sign_of_life_from_the_future_is_no_sign_of_life(project, status) -> None:
+    lease = project / "results" / "store" / "running" / "lease.10"
+    os.utime(lease, (time.time() + SILENCE / 2,) * 2)  # clocks are never quite the same
+    assert status()["runs"]["running"]["state"] == "running"
+    os.utime(lease, (time.time() + 3600,) * 2)
+    run = status()["runs"]["running"]
+    assert run["state"] == "silent" and run["reason"].endswith("ahead: the clocks of this machine and the files differ")
+
+
 def test_a_running_one_tells_how_far_it_is(project, status, capsys) -> None:
     run = status()["runs"]["running"]
     assert {key: run[key] for key in FACTS if key != "seconds_left"} == {
