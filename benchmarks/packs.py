@@ -87,7 +87,7 @@ def main() -> int:
         serial, parallel, together, start_up = compare(arguments.runs, steps)
         print(
             f"{arguments.runs} runs of {steps:3d} steps of 32 images: one pack {together:5.1f} s, "
-            f"{100 * start_up:.0f} % of it start-up (asked: below {100 * START_UP:.0f}); a process each, one after another "
+            f"{100 * start_up:.0f} % of it start-up (asked: below {100 * START_UP:.0f}); a process each, one by one "
             f"{serial:5.1f} s: {serial / together:.2f} times the runs an hour (asked: {GAIN}); {CORES} at a time "
             f"{parallel:5.1f} s: {parallel / together:.2f} times",
             flush=True,

@@ -1,8 +1,9 @@
 """What no study refers to any more: runs, frozen code and prepared data that may be removed.
 
 A study is config.yaml (`full`) or an overlay of workflow/studies, as the files say it now; of other checkouts that
-use the same folders, what they planned last. What is kept, and why, is told beside what may go. Archives, registered folders and whatever else lies in the folders are never looked at:
-only names that planning and preparing give are considered.
+use the same folders, what they planned last. What is kept, and why, is told beside what may go. Archives, registered
+folders and whatever else lies in the folders are never looked at: only names that planning and preparing give are
+considered.
 """
 
 import json
