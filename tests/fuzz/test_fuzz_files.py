@@ -15,6 +15,7 @@ from fake_files import CELL, PAIR, VALUES, index
 from hypothesis import strategies as st
 from mutations import altered, damaged
 
+from tokenmix.cli import main
 from tokenmix.data.batches import open_prepared
 from tokenmix.errors import UserError
 from tokenmix.evaluation.metrics import Scorer
@@ -176,8 +177,22 @@ def test_prepared_arrays(fuzz, tmp_path):
     fuzz(check, st.sampled_from([name for name in files if name != "card.json"]), damaged(arrays))
 
 
-@pytest.mark.parametrize("content", [b"[]", b"3", b"null", b'"text"', b"{}"])
-def test_an_index_that_is_none(tmp_path: Path, content: bytes):
-    (tmp_path / "index.json").write_bytes(content)
-    with pytest.raises(UserError, match="is no study index"):
-        Study.open(tmp_path / "index.json")
+@pytest.mark.parametrize("content", [b"[]", b"3", b"null", b'"text"', b"{}", b"%PDF-", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate", "--dataset", "a-28", "--out", "out"],
+        ["rank", "--table", "a", "--out", "out"],
+        ["switches", "--out", "out.csv"],
+        ["profile", "--out", "out"],
+        ["report", "values"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_index_that_is_none(tmp_path: Path, content: bytes, command: list[str], capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("index.json").write_bytes(content)
+    assert main([*command, "--plan", "index.json"]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: index.json is no study index") and "delete" not in message
+    assert list(tmp_path.iterdir()) == [tmp_path / "index.json"]

@@ -70,7 +70,7 @@ def test_what_the_snakefile_and_the_cli_load_is_light(modules):
 def test_stages_without_a_gpu_never_import_torch(package):
     modules = ", ".join(
         ".".join(file.relative_to(SOURCE.parent).with_suffix("").parts)
-        for file in sorted((SOURCE / package).glob("*.py"))
+        for file in sorted((SOURCE / package).rglob("*.py"))
         if file.stem != "__main__"
     )
     code = f"import sys, {modules}; print('torch' in sys.modules)"

@@ -6,8 +6,9 @@ from pathlib import Path
 from tokenmix.evaluation.cells import CELL_COLUMNS, PAIR_COLUMNS, RUN_COLUMNS, evaluate
 from tokenmix.evaluation.confusion import CONFUSION_COLUMNS, confusion
 from tokenmix.evaluation.predictions import load_runs
-from tokenmix.files import read_json, write_atomic
+from tokenmix.files import write_atomic
 from tokenmix.rows import records_text
+from tokenmix.study.index_file import read_index
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write KEY.csv (runs), .cells.csv (means over seeds), .pairs.csv (differences of cells) and .confusion.csv."""
-    settings = read_json(args.plan)["evaluation"]
+    settings = read_index(args.plan)["evaluation"]
     data = load_runs(args.plan, args.dataset, args.table)
     runs, cells, pairs = evaluate(
         data, settings["bootstrap"], settings["seed"], settings["level"], settings["correction"]

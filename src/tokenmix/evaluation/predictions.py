@@ -13,6 +13,7 @@ import numpy as np
 from tokenmix.errors import UserError
 from tokenmix.evaluation.metrics import Scorer
 from tokenmix.files import read_json
+from tokenmix.study.index_file import read_index
 
 #: bytes that the scores of one test split may unpack to
 LARGEST_ARRAY = 4 << 30
@@ -48,7 +49,7 @@ def load_runs(index_path: Path, dataset: str, table: str | None = None) -> Datas
     the data card. Raises UserError for an unknown data set, an attestation that differs from the plan,
     changed or broken predictions, and runs that did not predict the same cases.
     """
-    index = read_json(index_path)
+    index = read_index(index_path)
     if dataset not in index["datasets"]:
         known = ", ".join(sorted(index["datasets"]))
         raise UserError(f"the study has no data set {dataset!r}; {index_path}; choose one of: {known}")

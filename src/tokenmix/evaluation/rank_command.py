@@ -15,8 +15,9 @@ from tokenmix.evaluation.ranks import (
     places,
     relative_ranks,
 )
-from tokenmix.files import read_json, write_atomic
+from tokenmix.files import write_atomic
 from tokenmix.rows import read_rows, records_text
+from tokenmix.study.index_file import read_index
 
 WIN_COLUMNS = ("metric", "dataset", "model", "init", "mean", "wins", "rivals", "relative_rank", "place")
 RANK_COLUMNS = (
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
 
     Token mixers are ranked; the table's baselines are nobody's rivals, as in the published study.
     """
-    index = read_json(args.plan)
+    index = read_index(args.plan)
     if args.table not in index["tables"]:
         known = ", ".join(index["tables"])
         raise UserError(f"no table is called {args.table!r}; {args.plan}; choose one of: {known}")

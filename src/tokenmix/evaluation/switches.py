@@ -13,8 +13,9 @@ from typing import Any
 from tokenmix.errors import UserError
 from tokenmix.evaluation.cells import CELL_COLUMNS, Record, evaluate
 from tokenmix.evaluation.predictions import load_runs
-from tokenmix.files import read_json, write_atomic
+from tokenmix.files import write_atomic
 from tokenmix.rows import records_text
+from tokenmix.study.index_file import read_index
 
 #: `difference` is that to the corrected protocol, with its interval; both are empty for the corrected protocol
 SWITCH_COLUMNS = (
@@ -30,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write one row for each comparison, metric and variant that trains otherwise than the corrected protocol."""
-    index = read_json(args.plan)
+    index = read_index(args.plan)
     if not index["switches"]:
         raise UserError(f"the study compares no switches; {args.plan}; name `dataset` and `model` under `switches`")
     records: list[Record] = []

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tokenmix.files import read_json, write_atomic
+from tokenmix.files import write_atomic
 from tokenmix.profiling.rows import (
     MIXER_COLUMNS,
     MODEL_COLUMNS,
@@ -13,6 +13,7 @@ from tokenmix.profiling.rows import (
     size_rows,
 )
 from tokenmix.rows import records_text
+from tokenmix.study.index_file import read_index
 
 TABLES = {
     "models": (MODEL_COLUMNS, model_rows),
@@ -29,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write models.csv, mixers.csv and sizes.csv, and name the operators that nothing is known of."""
-    index = read_json(args.plan)
+    index = read_index(args.plan)
     skipped: set[str] = set()
     for name, (columns, rows_of) in TABLES.items():
         rows = list(rows_of(index))

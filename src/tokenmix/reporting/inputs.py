@@ -12,6 +12,7 @@ from tokenmix.files import read_json
 from tokenmix.reporting.names import model_name
 from tokenmix.reporting.records import Cell, CellKey, Pair, Row, Table, cell_of_row, pair_of_row
 from tokenmix.rows import read_rows
+from tokenmix.study.index_file import read_index
 
 Record = TypeVar("Record")
 
@@ -60,11 +61,7 @@ class Study:
     @classmethod
     def open(cls, path: Path) -> "Study":
         """Read the index `<results>/plan/<study>.<hash8>.json`; raises UserError where it is none."""
-        index = index if isinstance(index := read_json(path), dict) else {}
-        missing = [name for name in ("study", "results", "runs", "datasets", "tables") if name not in index]
-        if missing:
-            raise UserError(f"{path} is no study index: no {', '.join(missing)}; give the index that the plan wrote")
-        return cls(path, index)
+        return cls(path, read_index(path))
 
     @property
     def name(self) -> str:

@@ -79,7 +79,7 @@ def _tables(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_
         if name in OWN_TABLES:
             yield place, f"{quote(name)} is the name of a table or rule that every study has; choose another name"
         for i, dataset in enumerate(listed(table.get("datasets"))):
-            if isinstance(dataset, str) and dataset not in used:
+            if isinstance(dataset, str) and dataset not in used and isinstance(datasets, dict):
                 hint = nearest(dataset, map(str, used))
                 yield (*place, "datasets", i), f"{quote(dataset)} is not one of this study's `datasets`{hint}"
         arrangement = table.get("arrangement")
@@ -103,7 +103,7 @@ def _tables(raw: Mapping[str, Any], manifest: Mapping[str, DatasetEntry], mixer_
     offered = [name for name, table in tables.items() if table is not False] if isinstance(tables, dict) else []
     chosen = listed(raw.get("paper_tables"))
     for i, name in enumerate(chosen):
-        if isinstance(name, str) and name not in (*offered, "switches"):
+        if isinstance(name, str) and name not in (*offered, "switches") and isinstance(tables, dict):
             yield ("paper_tables", i), f"{quote(name)} is not one of `tables`{nearest(name, map(str, offered))}"
     if chosen and all(name == "switches" for name in chosen):
         yield ("paper_tables",), f"a study needs at least one of its `tables`: {', '.join(map(str, offered))}"

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +37,13 @@ class PlannedRun:
     spec: RunSpec
     data: DataIdentity
     code: CodeIdentity
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training split, which reach the iterations; incomplete batches are dropped."""
+        images = self.data.parts["parameters"]["splits"]["train"]
+        batch = self.spec.training["batch_size"] * self.spec.training["accumulation"]
+        return math.ceil(self.spec.training["iterations"] / max(1, images // batch))
 
 
 @dataclass(frozen=True)

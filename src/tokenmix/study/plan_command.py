@@ -134,6 +134,10 @@ def _notes(plan: Plan) -> Iterator[str]:
         for group in groups:
             names = (model if init == "scratch" else f"{model} ({init})" for model, init in group)
             yield f"note: on {key} these compute the same function: {', '.join(names)}"
+    cold = [name for name, run in plan.runs.items() if 0 < run.epochs <= run.spec.training["warmup_epochs"]]
+    if cold:
+        others = f" and {len(cold) - 1} more" if len(cold) > 1 else ""
+        yield f"note: warm-up takes the whole training of {cold[0]}{others}; lower warmup_epochs or train longer"
     covered: dict[str, dict[str, set[int]]] = {}
     for run in plan.content["runs"].values():
         if run["global_stages"]:

@@ -11,6 +11,9 @@ from tokenmix.study.protocol import Rung, Training
 from tokenmix.study.raw import Finding, entries, listed
 from tokenmix.study.yaml_lines import Place
 
+#: channels of a head that FlexAttention's kernels for GPUs need at least
+NARROWEST_OF_FLEX = 16
+
 
 def training_problems(raw: Mapping[str, Any]) -> Iterator[Finding]:
     """Rates, ladders of remedies and heads of attention that only together with other settings are wrong."""
@@ -66,38 +69,48 @@ def _marks(training: dict[str, Any], place: Place) -> Iterator[Finding]:
 
 
 def _heads(raw: Mapping[str, Any]) -> Iterator[Finding]:
-    """A width of attention heads that does not divide the widths of a model in a chosen table."""
+    """A width of attention heads that does not divide the widths of a model in a chosen table, or no GPU computes."""
     options = raw.get("model")
     head_dim = options.get("head_dim") if isinstance(options, dict) else None
     if not isinstance(head_dim, int) or head_dim < 1:
         return
     chosen = listed(raw.get("paper_tables"))
-    scales: dict[str, str] = {}
+    used: dict[tuple[str, str], str] = {}
     for name, table in entries(raw.get("tables", {})):
         if not chosen or name in chosen:
-            scales.update(dict.fromkeys(_scales_of_attention(table), f"table {quote(name)}"))
+            used.update(dict.fromkeys(_attention(table), f"table {quote(name)}"))
     if not chosen or "switches" in chosen:
         compared = [entry.get("model") for entry in listed(raw.get("switches")) if isinstance(entry, dict)]
-        scales.update(dict.fromkeys(_scales_of_attention({"baselines": compared}), "`switches`"))
-    wrong = [(scale, width) for scale in scales for width in WIDTHS[scale] if width % head_dim]
+        used.update(dict.fromkeys(_attention({"baselines": compared}), "`switches`"))
+    widths = {width for _, scale in used for width in WIDTHS[scale]}
+    execution = raw.get("execution")
+    on_gpus = not isinstance(execution, dict) or execution.get("needs_gpu") is not False
+    local = next((where for (mixer, _), where in used.items() if mixer == "local_attn"), None)
+    narrowest = NARROWEST_OF_FLEX if on_gpus and local else 1
+    divisors = [n for n in range(narrowest, max(widths, default=0) + 1) if not any(width % n for width in widths)]
+    allowed = f"allowed: {', '.join(map(str, divisors))}"
+    wrong = [(place, scale, width) for (_, scale), place in used.items() for width in WIDTHS[scale] if width % head_dim]
     if wrong:
-        scale, width = wrong[0]
-        divisors = [n for n in range(1, width + 1) if not any(w % n for used in scales for w in WIDTHS[used])]
-        text = f"heads {head_dim} wide do not divide the width {width} of {quote(scale)} in {scales[scale]}"
-        yield ("model", "head_dim"), f"{text}; allowed: {', '.join(map(str, divisors))}"
+        place, scale, width = wrong[0]
+        text = f"heads {head_dim} wide do not divide the width {width} of {quote(scale)} in {place}"
+        yield ("model", "head_dim"), f"{text}; {allowed}"
+    elif head_dim < narrowest:
+        text = f"local attention on GPUs, in {local}, needs heads of {narrowest} or more"
+        yield ("model", "head_dim"), f"{text}; {allowed}; or `execution: {{needs_gpu: false}}` and train on CPUs"
 
 
-def _scales_of_attention(table: Mapping[str, Any]) -> Iterator[str]:
-    """The scales of a table's models with attention; names that are wrong are told elsewhere."""
+def _attention(table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Mixer and scale of a table's models with attention; names that are wrong are told elsewhere."""
     mixers = table.get("mixers")
     scale = table.get("scale", Table().scale)
     for name, kernels in mixers.items() if isinstance(mixers, dict) else ():
-        if kernels is not False and str(name).partition("+")[0] in ATTENTION and scale in SCALES:
-            yield scale
+        mixer = str(name).partition("+")[0]
+        if kernels is not False and mixer in ATTENTION and scale in SCALES:
+            yield mixer, scale
     for name in listed(table.get("baselines")):
         try:
             model = parse_model(name)
         except (UserError, TypeError):
             continue
         if model.mixer in ATTENTION and model.scale:
-            yield model.scale
+            yield model.mixer, model.scale

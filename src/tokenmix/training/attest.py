@@ -32,7 +32,7 @@ HISTORY = (
     "val_f1_macro",
     "selected",
 )
-LIBRARIES = ("numpy", "safetensors", "timm", "torch")
+LIBRARIES = ("llvmlite", "numba", "numpy", "safetensors", "timm", "torch")
 
 
 def weights_file(weights: Mapping[str, torch.Tensor]) -> bytes:

@@ -7,13 +7,13 @@ import torch
 def validation_metrics(scores: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
     """Accuracy, balanced accuracy and macro F1 of `(N, K)` scores, as scalars on the device.
 
-    labels: classes `(N,)`, or 0/1 `(N, L)` for a multi-label task, where a score above 0.5 says yes,
+    labels: classes `(N,)`, or 0/1 `(N, L)` for a multi-label task, where a score of 0.5 or more says yes,
     accuracy is the mean over all labels of all cases, and the others are means over labels. As in
     scikit-learn, balanced accuracy averages over classes that occur, macro F1 over classes that occur or are
     predicted (multi-label: over all labels, F1 0 where a label neither occurs nor is predicted).
     """
     if labels.ndim == 2:
-        return _multi_label(scores > 0.5, labels > 0)
+        return _multi_label(scores >= 0.5, labels > 0)
     predicted = scores.argmax(dim=1)
     classes = scores.shape[1]
     # rows: true class, columns: predicted class

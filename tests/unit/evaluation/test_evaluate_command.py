@@ -39,7 +39,8 @@ class Study:
         self._json(folder / "card.json", {"task": "multi-class"})
         dataset = {"name": "toy", "size": 28, "folder": str(folder), "hash": "aaaaaaaa", "kind": "phantom"}
         evaluation = {"bootstrap": 200, "seed": 0, "level": 0.95, "correction": self.correction}
-        self._json(self.index, {"datasets": {"toy-28": dataset}, "runs": self.runs, "evaluation": evaluation})
+        content = {"datasets": {"toy-28": dataset}, "tables": {}, "runs": self.runs, "evaluation": evaluation}
+        self._json(self.index, {"study": "demo", "results": "results", **content})
 
     def add(self, model: str, seed: int, signal: float, status: str = "finished", mark: str = "") -> str:
         name = f"toy-28.{model}.scratch.s{seed}.0000000{seed}"

@@ -61,6 +61,9 @@ def scores(tmp_path: Path) -> dict[str, list[np.ndarray]]:
     folder = tmp_path / "data/toy-28.aaaaaaaa"
     as_json(folder / "card.json", {"task": "binary"})
     index = {
+        "study": "demo",
+        "results": "results",
+        "tables": {},
         "datasets": {"toy-28": {"name": "toy", "size": 28, "folder": str(folder)}},
         "runs": runs,
         "switches": [

@@ -94,6 +94,9 @@ class Table:
         self.folder = root / "metrics"
         dataset: dict[str, Any] = {"coinciding": [[["good", "scratch"], ["twin", "scratch"]]]}
         content = {
+            "study": "demo",
+            "results": "results",
+            "runs": {},
             "tables": {
                 "t": {
                     "datasets": ["one-28", "two-28"],

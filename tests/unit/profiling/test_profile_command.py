@@ -21,6 +21,8 @@ def index(tmp_path: Path) -> Path:
     }
     cells = [(name, model) for name in ("grey", "colour") for model in MODELS][:-1]
     content = {
+        "study": "demo",
+        "results": "results",
         "runs": {f"{name}.{model}": {"dataset": name, "size": 28, "model": model} for name, model in cells},
         "datasets": datasets,
         "tables": {"first": {"models": MODELS[1:]}, "second": {"models": MODELS[:2]}},

@@ -220,6 +220,12 @@ def test_breastmnist_compares_all_mixers_and_resnet() -> None:
     assert "resnet18-k3" in models
 
 
+@pytest.mark.parametrize("study", ["demo", "breastmnist", "mini", "full"])
+def test_every_run_of_a_study_of_ours_leaves_its_warm_up(study: str) -> None:
+    runs = resolve(load_config(ROOT, study), ROOT).runs.values()
+    assert [run.id for run in runs if run.epochs <= run.spec.training["warmup_epochs"]] == []
+
+
 def test_mini_is_the_full_study_in_small_and_knows_the_runs_of_breastmnist() -> None:
     mini, full = load_config(ROOT, "mini"), load_config(ROOT, "full")
     for name in ("classification_4t", "classification_2p2t", "extensions", "patch_embeddings", "medmnist3d"):

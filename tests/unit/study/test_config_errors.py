@@ -25,6 +25,12 @@ tables:
 """
 
 
+#: a study without the section
+BASE_WITHOUT = {
+    "datasets": "tables: {first: {datasets: [breastmnist], mixers: {pooling: [3]}}}",
+    "tables": "datasets: {breastmnist: {size: 28}}",
+}
+
 #: each line holds the one before nine times; each line holds the one before once
 LAUGHS = b"a0: &a0 [1]\n" + b"".join(
     b"a%d: &a%d [%s]\n" % (i, i, b",".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 30)
@@ -106,12 +112,23 @@ def overlaid(root: Path, text: str) -> list[str]:
         (
             "tables: {first: {scale: xs, mixers: {local_attn+slopes: [3]}}}\nmodel: {head_dim: 32}",
             "model.head_dim",
-            ["width 16 of `xs`", "allowed: 1, 2, 4, 8, 16"],
+            ["width 16 of `xs`", "allowed: 16"],
         ),
         (
             "tables: {first: {baselines: [s12-pptt-local_attn3, xs-tttt-full_attn]}}\nmodel: {head_dim: 1024}",
             "model.head_dim",
-            ["allowed: 1, 2, 4, 8, 16"],
+            ["allowed: 16"],
+        ),
+        (
+            "tables: {first: {mixers: {local_attn: [3]}}}\nmodel: {head_dim: 8}",
+            "model.head_dim",
+            ["local attention on GPUs, in table `first`", "allowed: 16, 32, 64;", "needs_gpu: false"],
+        ),
+        (
+            "execution: {needs_gpu: false}\n"
+            "tables: {first: {scale: xs, mixers: {local_attn: [3]}}}\nmodel: {head_dim: 3}",
+            "model.head_dim",
+            ["width 16 of `xs`", "allowed: 1, 2, 4, 8, 16"],
         ),
         (
             "switches: [{dataset: breastmnist, model: xs-tttt-local_attn3}]\nmodel: {head_dim: 64}",
@@ -216,6 +233,24 @@ def test_each_mistake_is_named_once_where_it_stands(project: Path, text: str, pl
     )
     for word in words:
         assert word.replace("first in line 1", "first in line 2") in line
+
+
+@pytest.mark.parametrize("text", ["datasets: [breastmnist]", "tables: [first]\npaper_tables: [first]"])
+def test_a_list_where_names_belong_is_the_only_mistake(project: Path, text: str) -> None:
+    name = text.partition(":")[0]
+    (project / "config.yaml").write_text(f"study: small\n{BASE_WITHOUT[name]}\n{text}\n")
+    (line,) = mistakes(project)
+    assert f" {name}: `[" in line and "a mapping" in line
+
+
+def test_heads_below_16_are_for_cpus(project: Path) -> None:
+    overlay = "model: {head_dim: 8}\nexecution: {needs_gpu: false}\ntables: {first: {mixers: {local_attn: [3]}}}\n"
+    (project / "workflow/studies/small.yaml").write_text(overlay)
+    assert load_config(project).model.head_dim == 8
+    (project / "workflow/studies/small.yaml").write_text(
+        "model: {head_dim: 8}\ntables: {first: {mixers: {full_attn: }}}\n"
+    )
+    assert load_config(project).model.head_dim == 8
 
 
 def test_a_value_of_several_types_is_explained_as_one() -> None:

@@ -54,6 +54,15 @@ def test_a_stale_run_says_which_field_made_it_so(project, capsys):
     assert line.endswith("  training.lr 0.001 -> 0.002")
 
 
+def test_a_training_that_never_leaves_its_warm_up_is_noted(project, capsys):
+    # 1024 images in batches of 128: 8 steps an epoch
+    for iterations, noted in ((40, True), (41, False)):
+        training = f"lr: 1.0e-3, iterations: {iterations}, warmup_epochs: 5"
+        (project / "config.yaml").write_text(CONFIG.replace("lr: 1.0e-3", training))
+        assert cli.main(["plan"]) == 0
+        assert ("note: warm-up takes the whole training of phantom" in capsys.readouterr().out) == noted
+
+
 def test_a_stale_run_says_which_modules_made_it_so(project, capsys):
     for listing in (project / "results/code").glob("*/modules.json"):
         old = read_json(listing)

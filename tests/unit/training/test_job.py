@@ -63,6 +63,8 @@ def test_outputs_are_complete_and_attested(tmp_path: Path) -> None:
     assert run["rungs"] == [{"rung": 0, "mark": "", "status": "finished", "iterations": 12, "reason": ""}]
     planned = json.loads(plan.read_text())
     assert run["spec"] == planned["spec"] and run["hashes"] == planned["hashes"]
+    # Numba and what compiles for it make kernels of local attention
+    assert {"numba", "llvmlite"} <= run["libraries"].keys()
     assert run["libraries"]["torch"] == torch.__version__.partition("+")[0]
     assert run["parameters"] == sum(p.numel() for p in load_file(folder / "model.safetensors").values())
     assert (run["selected_on"], run["selection_cases"]) == ("val", 21)
