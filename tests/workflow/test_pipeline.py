@@ -44,6 +44,13 @@ def test_every_page_says_that_it_shows_phantoms(finished):
     assert [number for number, page in enumerate(pages, 1) if "phantom" not in page.lower()] == []
 
 
+def test_figures_that_were_left_out_are_not_described(finished):
+    text = " ".join(pdf_text(finished.folder / "results/tiny/paper.pdf").split())
+    assert text.count("Left out.") >= 3
+    assert "against the kernel. An effect" not in text and "hold every published value" not in text
+    assert "This study has no cell that was published (Figure" in text
+
+
 def test_a_second_call_has_nothing_to_do(finished):
     done = finished.snakemake("all")
     assert done.returncode == 0 and "Nothing to be done" in done.stdout

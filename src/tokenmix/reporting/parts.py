@@ -48,7 +48,7 @@ def floats_tex(name: str, parts: Sequence[Part], remark: str) -> str:
             f"\\caption{{{caption}{remark}{follow + '.' if follow else ''}}}\\label{{{label}}}",
         ]
         if reason := figure.get_label():  # nothing was drawn
-            body = [f"\\caption{{Left out. {escape(reason)}}}\\label{{{label}}}"]
+            body = [f"\\tmxomitted{{{name}}}\\caption{{Left out. {escape(reason)}}}\\label{{{label}}}"]
         body = ["\\begin{figure}[tbp]", "\\centering", *body, "\\end{figure}"]
         lines += body if label == first else ["\\tmxfurther{%", *body, "}"]
         follow = f" Continues Figure~\\ref{{{first}}}" if others else ""
