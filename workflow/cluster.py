@@ -107,7 +107,7 @@ def tell_refused_jobs(logs: list[str]) -> None:
     logs: Snakemake's own, which hold a page about each attempt.
     """
     text = "".join(Path(log).read_text(errors="replace") for log in logs if Path(log).is_file())
-    for reason in dict.fromkeys(re.findall(r"SLURM sbatch failed. The error message was '(.+?)'\.\n", text)):
+    for reason in dict.fromkeys(re.findall(r"SLURM sbatch failed. The error message was '(.+?)'\.\n", text, re.DOTALL)):
         print(
             f"error: SLURM took no more jobs: {' '.join(reason.split())}; nothing that is finished is lost: start the "
             "same command again when `sinfo` shows that the cluster takes jobs",

@@ -94,18 +94,20 @@ def free_locks_of_the_dead() -> None:
         shutil.rmtree(locks)
     for note in dead:
         note.unlink(missing_ok=True)
+    ended = threading.Event()
     atexit.register(mine.unlink, missing_ok=True)
-    threading.Thread(target=show_life, args=(mine,), daemon=True).start()
+    atexit.register(ended.set)  # comes first
+    threading.Thread(target=show_life, args=(mine, ended), daemon=True).start()
 
 
-def show_life(note: Path) -> None:
-    """Touch a note again and again, until it is away."""
-    pause = threading.Event()
-    while not pause.wait(BEAT):
+def show_life(note: Path, ended: threading.Event) -> None:
+    """Touch a note again and again; one that is away was taken for that of a dead head while this one was suspended."""
+    while not ended.wait(BEAT):
         try:
             os.utime(note)
         except FileNotFoundError:
-            return
+            if not ended.is_set():
+                write_atomic(note, json.dumps(this_process()))
         except OSError:
             continue  # the file server is away
 
@@ -121,8 +123,8 @@ def is_dead(note: Path, now: float) -> bool:
         return True  # it ended just now
     head = read_object(note)
     name, _, rest = str(head.get("host", "")).partition("/")
-    here, _, now = machine().partition("/")
-    if name == here and rest.partition("/")[0] not in ("", now.partition("/")[0]):
+    here, _, boot = machine().partition("/")
+    if name == here and rest.partition("/")[0] not in ("", boot.partition("/")[0]):
         return True
     if head.get("host") == machine() and "pid" in head:
         return is_gone(head)

@@ -1,8 +1,11 @@
 """Published weights on disk: fetched, verified, read without running their code, and kept as safetensors."""
 
+import io
+import pickletools
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import torch
 from safetensors.torch import load_file, save
@@ -15,6 +18,8 @@ from tokenmix.study.checkpoints import Checkpoint
 
 #: a published checkpoint, and the tensors in it, may have this many bytes
 LARGEST_CHECKPOINT = 2 << 30
+#: pickles at the head of a checkpoint in the older form of PyTorch: its mark, version, system, content, storages
+PICKLES = 5
 
 
 def prepare_weights(
@@ -43,7 +48,12 @@ def prepare_weights(
         f"SHA-256 {expected}" if expected else "none is published",
     )
     source = fetch_file(wanted, cache, mirrors, offline)
-    content = save({key: value.contiguous() for key, value in read_weights(source).items()})
+    weights = read_weights(source)
+    try:
+        # a clone: tensors that share their memory, as tied weights do, cannot be saved otherwise
+        content = save({key: value.clone(memory_format=torch.contiguous_format) for key, value in weights.items()})
+    except Exception as error:  # kinds of numbers that safetensors does not know
+        raise UserError(f"{source}: holds tensors that cannot be kept ({error}); choose a plain state dict") from error
     write_atomic(target, content)
     facts = {
         "name": name,
@@ -64,13 +74,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with path.open("rb") as file:
-            is_zip = file.read(4) == b"PK\3\4"  # by which PyTorch knows it
-        if is_zip:
-            with zipfile.ZipFile(path) as archive:
-                # torch.save stores what it packs as it is
-                if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
-                    raise ValueError("it would unpack to more than its size")
+        _check_size(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error}); fetch the checkpoint again") from error
@@ -79,9 +83,38 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{path}: is no checkpoint of tensors alone, or is damaged; code in checkpoints is never run: "
             "choose a plain state dict, or fetch the file again"
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) and isinstance(k, str) for k, v in state.items()):
+    if not isinstance(state, dict) or not all(_is_named_tensor(*item) for item in state.items()):
         raise UserError(f"{path}: is no plain state dict of named tensors; choose a checkpoint that is one")
     # a tensor may repeat one number of the file, which takes no memory until it is written out
     if (total := sum(tensor.numel() * tensor.element_size() for tensor in state.values())) > LARGEST_CHECKPOINT:
         raise UserError(f"{path}: its tensors would take {total} bytes; {LARGEST_CHECKPOINT} are allowed")
     return state
+
+
+def _is_named_tensor(name: object, value: object) -> bool:
+    return isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided
+
+
+def _check_size(path: Path) -> None:
+    """Raise ValueError for a checkpoint of PyTorch whose reader would allocate what the file does not hold."""
+    with path.open("rb") as file:
+        is_zip = file.read(4) == b"PK\3\4"  # by which PyTorch knows it
+        if not is_zip:
+            file.seek(0)
+            for _ in range(PICKLES):
+                _check_pickle(file)
+            return
+    with zipfile.ZipFile(path) as archive:
+        # torch.save stores what it packs as it is
+        if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+            raise ValueError("it would unpack to more than its size")
+        for name in archive.namelist():
+            if name.endswith(".pkl"):
+                _check_pickle(io.BytesIO(archive.read(name)))
+
+
+def _check_pickle(file: IO[bytes]) -> None:
+    """Raise ValueError where a pickle calls what makes something of any size out of a number."""
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name in ("STACK_GLOBAL", "INST") or (opcode.name == "GLOBAL" and "bytearray" in str(argument)):
+            raise ValueError(f"it calls {argument or opcode.name}")

@@ -1,7 +1,7 @@
 """What no study refers to any more: runs, frozen code and prepared data that may be removed.
 
 A study is config.yaml (`full`) or an overlay of workflow/studies, as the files say it now; of other checkouts that
-use the same folders, what they planned last. What is kept, and why, is told beside what may go. Archives, registered
+use the same folders, what they have planned. What is kept, and why, is told beside what may go. Archives, registered
 folders and whatever else lies in the folders are never looked at: only names that planning and preparing give are
 considered.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tokenmix.errors import UserError
-from tokenmix.study.checkouts import needed_by_others
+from tokenmix.study.checkouts import forget, needed_by_others
 from tokenmix.study.frozen import code_folder
 from tokenmix.study.manifest import load_manifest
 from tokenmix.study.references import References, refer
@@ -35,17 +35,21 @@ DOOMED = ".removed"
 
 @dataclass(frozen=True)
 class Item:
-    """One run, code or prepared data set: all its paths, the bytes they hold, and why it is kept, if it is."""
+    """One run, code or prepared data set: all its paths, the bytes they hold, and why it is kept, if it is.
+
+    folder: of results or of data, in which it lies.
+    """
 
     kind: Literal["run", "code", "data"]
     name: str
     paths: tuple[Path, ...]
     bytes: int
+    folder: Path
     kept: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "paths": [str(path) for path in self.paths]}
+        return {**asdict(self), "folder": str(self.folder), "paths": [str(path) for path in self.paths]}
 
 
 def survey(root: Path) -> list[Item]:
@@ -76,6 +80,12 @@ def remove(root: Path, items: Iterable[Item]) -> None:
             f"a workflow is at work in this folder ({locks} holds its lock) and its jobs may need what no study "
             "refers to any more; wait for its end, or `snakemake --unlock` where it died"
         )
+    items = list(items)
+    # somebody may have planned while everything was looked at
+    others = {folder: needed_by_others(folder, root) for folder in {item.folder for item in items}}
+    for item in items:
+        if why := others[item.folder].get(item.name):
+            raise UserError(f"{item.name} is needed by now ({why}); call again")
     for item in items:
         for path in item.paths:
             for leftover in path.parent.glob(f".*{DOOMED}"):
@@ -86,6 +96,8 @@ def remove(root: Path, items: Iterable[Item]) -> None:
                 _remove(path)
             except OSError as error:
                 raise UserError(f"cannot remove {path}: {error.strerror}; make its folder writable") from error
+    for folder in others:
+        forget(folder, root, (item.name for item in items if item.folder == folder))
 
 
 def freed(items: Iterable[Item]) -> int:
@@ -133,7 +145,7 @@ def _runs(root: Path, results: Path, references: References, others: Mapping[str
         why = why or references.unknown.get(name.partition("-")[0], "")
         if why:
             _keep_what_made(name, root, results, references)
-        yield Item("run", name, tuple(paths), _size(paths), why)
+        yield Item("run", name, tuple(paths), _size(paths), results, why)
 
 
 def _keep_what_made(run: str, root: Path, results: Path, references: References) -> None:
@@ -156,7 +168,8 @@ def _folders(
     others: Mapping[str, str],
 ) -> list[Item]:
     found = [path for path in _listed(folder) if names.fullmatch(path.name) and path.is_dir()]
-    return [Item(kind, p.name, (p,), _size([p]), kept.get(p, "") or others.get(p.name, "")) for p in found]
+    home = folder.parent if kind == "code" else folder
+    return [Item(kind, p.name, (p,), _size([p]), home, kept.get(p, "") or others.get(p.name, "")) for p in found]
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ WORDS = {"run": "runs", "code": "frozen code", "data": "prepared data"}
 DETAILS = """
 Studies are config.yaml (full) and the overlays of workflow/studies of this folder, as they are now; settings that
 were given on the command line (--config) are not known. Kept is as well what other checkouts with the same folder of
-results or data planned last, what a job works at, and the code that computed an adopted run. After an edit of code no
+results or data have planned, what a job works at, and the code that computed an adopted run. After an edit of code no
 study refers to the runs of the code before it: adopt first what can be adopted. Archives in the data folder and
 registered folders of images are never touched.
 """

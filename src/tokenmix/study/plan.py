@@ -1,10 +1,11 @@
 """The frozen plan: every run of a study, written to files that jobs read in place of the config."""
 
-import contextlib
 import functools
 import hashlib
 import json
 import math
+import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,9 +110,11 @@ def freeze(config: Config, root: Path, source: Path = SOURCE) -> Plan:
     with. Raises UserError like `resolve`, where results cannot be written and where frozen files were edited.
     """
     plan = resolve(config, root, source)
-    codes = {run.code.hash: run.code for run in plan.runs.values()}.values()
-    copies = [freeze_code(code, source, plan.results) for code in (*codes, code_identity((PACKER,), source))]
-    copies.append(freeze_code(workbench(source), source, plan.results))
+    codes = list({run.code.hash: run.code for run in plan.runs.values()}.values())
+    codes += [code_identity((PACKER,), source), workbench(source)]
+    _note_needs(plan, config, root, codes)  # first of all, so that nobody removes what is about to be used
+    for code in codes:
+        freeze_code(code, source, plan.results)
     for data in {run.data.hash: run.data for run in plan.runs.values()}.values():
         path = data_file(plan.results, data.name, data.size, data.hash)
         if not path.is_file():
@@ -126,10 +129,17 @@ def freeze(config: Config, root: Path, source: Path = SOURCE) -> Plan:
         plan.index.touch()  # the newest index is that of the study as it is now
     else:
         write_atomic(plan.index, plan.text)
-    checkouts.note(plan.results, root, config.study, [*plan.runs, *(copy.name for copy in copies)])
-    with contextlib.suppress(UserError):  # data that others prepared may only be readable
-        checkouts.note(root / config.data.folder, root, config.study, (run.data.folder for run in plan.runs.values()))
     return plan
+
+
+def _note_needs(plan: Plan, config: Config, root: Path, codes: Sequence[CodeIdentity]) -> None:
+    folders = [code_folder(plan.results, code.hash).name for code in codes]
+    checkouts.note(plan.results, root, config.study, [*plan.runs, *folders])
+    data = root / config.data.folder
+    try:
+        checkouts.note(data, root, config.study, (run.data.folder for run in plan.runs.values()))
+    except UserError as error:  # data that others prepared may only be readable
+        print(f"note: {error}; till then `tokenmix gc` of others may remove data that is used here", file=sys.stderr)
 
 
 def run_file(run: PlannedRun, config: Config) -> dict[str, Any]:

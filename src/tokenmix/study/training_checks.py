@@ -96,7 +96,7 @@ def _heads(raw: Mapping[str, Any]) -> Iterator[Finding]:
         yield ("model", "head_dim"), f"{text}; {allowed}"
     elif head_dim < narrowest:
         text = f"local attention on GPUs, in {local}, needs heads of {narrowest} or more"
-        yield ("model", "head_dim"), f"{text}; {allowed}; or `execution: {{needs_gpu: false}}` and train on CPUs"
+        yield ("model", "head_dim"), f"{text}; {allowed}; or `execution: {{needs_gpu: false}}`, on machines without one"
 
 
 def _attention(table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -92,6 +92,30 @@ def test_a_small_file_that_would_unpack_to_more_than_its_size_is_refused(tmp_pat
     assert not (tmp_path / "weights").exists()
 
 
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_a_checkpoint_that_asks_for_memory_is_refused(tmp_path: Path, mirror: Path, as_zip: bool) -> None:
+    class Hungry:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (bytearray, (1 << 20,))
+
+    torch.save({"a": Hungry()}, mirror / "weights.pth", _use_new_zipfile_serialization=as_zip)
+    assert len(torch.load(mirror / "weights.pth", weights_only=True)["a"]) == 1 << 20  # PyTorch allows it
+    with pytest.raises(UserError, match="is no checkpoint of tensors alone") as refused:
+        prepared(tmp_path, entry(), mirror)
+    assert "bytearray" in str(refused.value.__cause__)
+
+
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_tied_weights_are_kept_twice_and_sparse_ones_refused(tmp_path: Path, mirror: Path, as_zip: bool) -> None:
+    tied = {"a": torch.ones(3), "b": torch.ones(3)}
+    tied["b"] = tied["a"]
+    torch.save(tied, mirror / "weights.pth", _use_new_zipfile_serialization=as_zip)
+    assert load_file(prepared(tmp_path / "tied", entry(), mirror)).keys() == {"a", "b"}
+    torch.save({"a": torch.eye(3).to_sparse()}, mirror / "weights.pth", _use_new_zipfile_serialization=as_zip)
+    with pytest.raises(UserError, match="no plain state dict"):
+        prepared(tmp_path / "sparse", entry(), mirror)
+
+
 def test_a_number_that_is_repeated_without_end_is_refused(tmp_path: Path, mirror: Path) -> None:
     torch.save({"a": torch.zeros(1).expand(1 << 40)}, mirror / "weights.pth")
     with pytest.raises(UserError, match="its tensors would take 4398046511104 bytes"):

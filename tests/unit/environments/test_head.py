@@ -86,6 +86,11 @@ def test_a_head_shows_life_while_it_runs(tmp_path, monkeypatch):
     while mine.stat().st_mtime == 1 and time.monotonic() < deadline:
         os.sched_yield()
     assert mine.stat().st_mtime > 1
+    # one that was taken for dead while it was suspended says so again
+    mine.unlink()
+    while not mine.exists() and time.monotonic() < deadline:
+        os.sched_yield()
+    assert json.loads(mine.read_text())["pid"] == os.getpid()
 
 
 def test_a_head_that_ends_leaves_no_note(tmp_path):

@@ -11,7 +11,7 @@ from checkout import Checkout
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from cluster import choose_status_command  # noqa: E402
+from cluster import choose_status_command, tell_refused_jobs  # noqa: E402
 
 
 def chosen(command: str | None, **configuration: str) -> str | None:
@@ -51,6 +51,14 @@ def test_a_cluster_that_forgets_jobs_at_once_and_keeps_no_accounts_is_refused(ag
     assert end.value.code == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and words in message and "MinJobAge=300" in message
+
+
+def test_a_refusal_of_several_lines_is_told_once_in_one(tmp_path, capsys):
+    page = "message: SLURM sbatch failed. The error message was 'sbatch: error: QOSMaxSubmit\nsbatch: error: failed'.\n"
+    (tmp_path / "log").write_text(f"before\n{page}    sbatch call:\n{page}after\n")
+    tell_refused_jobs([str(tmp_path / "log"), str(tmp_path / "missing")])
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "sbatch: error: QOSMaxSubmit sbatch: error: failed;" in said
 
 
 def test_the_profile_is_found_from_a_clone_and_asks_for_a_warning_before_the_time_limit(tmp_path):

@@ -11,8 +11,11 @@ import pytest
 from factories import tree
 
 from tokenmix import cli
+from tokenmix.errors import UserError
 from tokenmix.files import read_json, write_atomic
 from tokenmix.study import code
+from tokenmix.study.checkouts import note
+from tokenmix.study.gc import remove, survey
 from tokenmix.study.load import load_config
 from tokenmix.study.plan import Plan, freeze
 
@@ -97,7 +100,10 @@ def test_removal_leaves_exactly_the_rest(project, runs, listed) -> None:
     parts = (*idle, ".00000000/", "/00000000/")
     gone = {name for name in before if any(part in name for part in parts)}
     listed("--remove")
-    assert tree(project) == {name: value for name, value in before.items() if name not in gone}
+    after = tree(project)
+    notes = {name for name in before if "checkouts" in Path(name).parts}  # which name what was removed no longer
+    assert after.keys() == before.keys() - gone
+    assert all(after[name] == before[name] for name in after.keys() - notes)
     assert {Path(name).parts[1] for name in gone} >= {"runs", "store", "plan", "benchmarks", "code"}
     assert all(listed().values())
 
@@ -172,8 +178,8 @@ def neighbour(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_another_checkout_planned_stays(project, neighbour, listed) -> None:
     before, runs = tree(neighbour), freeze(load_config(neighbour), neighbour).runs
     found = listed("--remove")
-    why = f"study full of the checkout {neighbour} on {HOST}"
-    assert {found[run] for run in runs} == {why}
+    why = f"study full of the checkout {neighbour} on {HOST}, noted in {project}/results/checkouts/"
+    assert all(found[run].startswith(why) for run in runs)
     for run in runs.values():
         assert (project / "results/runs" / run.id / "run.json").exists()
         assert (project / "results/code" / run.code.hash[:8]).exists()
@@ -182,7 +188,33 @@ def test_what_another_checkout_planned_stays(project, neighbour, listed) -> None
     assert tree(neighbour) == before
     # seen from the other side as well
     os.chdir(neighbour)
-    assert set(listed("--remove").values()) == {"study full", f"study full of the checkout {project} on {HOST}"}
+    others = {why.partition(", noted in ")[0] for why in listed("--remove").values()}
+    assert others == {"study full", f"study full of the checkout {project} on {HOST}"}
+
+
+def test_what_another_checkout_planned_before_an_edit_stays_until_it_removes_it_itself(
+    project, neighbour, listed, monkeypatch
+) -> None:
+    waiting = set(freeze(load_config(neighbour), neighbour).runs)
+    config = neighbour / "config.yaml"
+    config.write_text(config.read_text().replace("5.0e-3", "6.0e-3"))
+    now = set(freeze(load_config(neighbour), neighbour).runs)
+    assert not waiting & now
+    found = listed("--remove")
+    assert all(found[run] for run in waiting | now)
+    monkeypatch.chdir(neighbour)
+    assert listed("--remove").keys() >= waiting and not listed().keys() & waiting
+    monkeypatch.chdir(project)
+    assert not any(name in note.read_text() for note in (project / "results/checkouts").iterdir() for name in waiting)
+
+
+def test_what_somebody_plans_while_gc_looks_is_not_removed(project, runs, neighbour) -> None:
+    idle = [item for item in survey(project) if not item.kept]
+    note(project / "results", neighbour, "full", [runs[1][0]])
+    before = tree(project)
+    with pytest.raises(UserError, match=f"{runs[1][0]} is needed by now"):
+        remove(project, idle)
+    assert tree(project) == before
 
 
 def test_data_that_a_checkout_with_other_results_planned_stays(project, neighbour, listed) -> None:
@@ -191,24 +223,33 @@ def test_data_that_a_checkout_with_other_results_planned_stays(project, neighbou
     shutil.rmtree(project / "results")
     (run, *_) = freeze(load_config(neighbour), neighbour).runs.values()
     freeze(load_config(project), project)
-    assert listed("--remove")[run.data.folder] == f"study full of the checkout {neighbour} on {HOST}"
+    why = f"study full of the checkout {neighbour} on {HOST}, noted in {project}/data/checkouts/"
+    assert listed("--remove")[run.data.folder].startswith(why)
     assert (project / "data" / run.data.folder / "card.json").exists()
 
 
-@pytest.mark.parametrize("host", ["here", "elsewhere"])
-def test_a_checkout_that_is_gone_keeps_nothing_where_that_can_be_told(project, neighbour, listed, host) -> None:
+def test_a_checkout_that_cannot_be_seen_keeps_its_runs_until_its_note_is_deleted(project, neighbour, listed) -> None:
     runs = freeze(load_config(neighbour), neighbour).runs
     shutil.rmtree(neighbour)
-    if host == "elsewhere":
-        for path in (project / "results/checkouts").iterdir():
-            path.write_text(json.dumps({**read_json(path), "host": "node7"}))
-    kept = {bool(listed()[run]) for run in runs}
-    assert kept == {host == "elsewhere"}
+    found = listed()
+    for path in {Path(found[run].partition(", noted in ")[2]) for run in runs}:
+        path.unlink()
+    assert not any(listed()[run] for run in runs)
 
 
-def test_a_note_that_cannot_be_read_stops_everything(project, neighbour, capsys) -> None:
+def test_a_copy_of_a_checkout_is_another_one_and_make_clean_makes_none(project, runs, tmp_path_factory, listed) -> None:
+    copy = tmp_path_factory.mktemp("copy")
+    shutil.copytree(project / ".snakemake", copy / ".snakemake")
+    note(project / "results", copy, "full", [runs[1][0]])
+    assert str(copy) in listed()[runs[1][0]]
+    shutil.rmtree(project / ".snakemake")
+    assert not listed()[runs[1][1]]
+
+
+@pytest.mark.parametrize("damage", ["cut off", "something else"])
+def test_a_note_that_cannot_be_read_stops_everything(project, neighbour, capsys, damage) -> None:
     for path in (project / "data/checkouts").iterdir():
-        path.write_text("{")
+        path.write_text("{" if damage == "cut off" else '{"names": 3}')
     before = tree(project)
     assert cli.main(["gc", "--remove"]) == 2
     assert "what another checkout needs is unknown" in capsys.readouterr().err
