@@ -104,11 +104,6 @@ def test_a_workflow_ends_where_sacct_is_installed_but_accounting_is_off(small_wo
     assert job.isdigit() and device in ("0", "1")
 
 
-def test_the_account_of_the_cluster_is_taken(small_workflow, tmp_path):
-    done = small_workflow("--default-resources", "slurm_account=lab")
-    assert done.returncode == 0 and (tmp_path / "copy").exists(), done.stdout
-
-
 @pytest.mark.parametrize("wrong", ["slurm_partition=nosuch", "slurm_account=nosuch", "constraint=nosuch"])
 def test_what_the_cluster_does_not_have_is_told_once_before_anything_is_submitted(small_workflow, cluster, wrong):
     before = slurm(cluster, "squeue", "-h", "--states=all")
@@ -138,7 +133,7 @@ def test_a_refusal_after_the_head_began_is_told_once_at_the_end_and_costs_nothin
     assert refused.returncode == 1 and "Traceback" not in refused.stdout
     (message,) = [line for line in refused.stdout.splitlines() if line.startswith("error: ")]
     assert "SLURM took no more jobs" in message and "inactive or drain" in message and "same command again" in message
-    again = small_workflow()
+    again = small_workflow("--default-resources", "slurm_account=lab")  # the cluster's own account
     assert again.returncode == 0 and (tmp_path / "copy").exists(), again.stdout
 
 
