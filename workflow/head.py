@@ -82,7 +82,7 @@ def free_locks_of_the_dead() -> None:
 
     Snakemake's locks do not say whose they are; so each head leaves a note of itself and touches it while it lives.
     """
-    heads = Path(".snakemake", "heads")
+    heads = Path(".snakemake", "heads").absolute()  # notes are touched wherever this process goes later
     mine = heads / f"{uuid.uuid4()}.json"
     write_atomic(mine, json.dumps(this_process()))
     notes = [note for note in heads.glob("*.json") if note != mine]
@@ -101,11 +101,16 @@ def free_locks_of_the_dead() -> None:
 
 
 def show_life(note: Path, ended: threading.Event) -> None:
-    """Touch a note again and again; one that is away was taken for that of a dead head while this one was suspended."""
+    """Touch a note until the head ends or its folder is away.
+
+    A note that is away was taken for that of a dead head, while this one was suspended: it is written again.
+    """
     while not ended.wait(BEAT):
         try:
             os.utime(note)
         except FileNotFoundError:
+            if not note.parent.is_dir():
+                return
             if not ended.is_set():
                 write_atomic(note, json.dumps(this_process()))
         except OSError:

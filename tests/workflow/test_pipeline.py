@@ -280,6 +280,7 @@ def test_parsing_the_snakefile_loads_nothing_heavy(tmp_path):
         "cluster",
         "tokenmix",
         "difflib",
+        "gc",
         "packaging",
         "yaml",
         "pydantic",

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -80,17 +82,23 @@ def test_a_head_shows_life_while_it_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(head, "BEAT", 0.01)
     head.free_locks_of_the_dead()
+    life = threading.enumerate()[-1]
     (mine,) = (tmp_path / ".snakemake/heads").iterdir()
     os.utime(mine, (1, 1))
     deadline = time.monotonic() + 20
     while mine.stat().st_mtime == 1 and time.monotonic() < deadline:
         os.sched_yield()
     assert mine.stat().st_mtime > 1
-    # one that was taken for dead while it was suspended says so again
+    # one that was taken for dead while it was suspended says so again, whatever folder it works in by now
+    monkeypatch.chdir("/")
     mine.unlink()
     while not mine.exists() and time.monotonic() < deadline:
         os.sched_yield()
     assert json.loads(mine.read_text())["pid"] == os.getpid()
+    shutil.rmtree(mine.parent)
+    while life.is_alive() and time.monotonic() < deadline:
+        os.sched_yield()
+    assert not life.is_alive() and not mine.parent.exists()
 
 
 def test_a_head_that_ends_leaves_no_note(tmp_path):
