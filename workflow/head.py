@@ -1,6 +1,7 @@
 """What only the process does that the user starts: freeze the study, and refuse what this machine cannot carry."""
 
 import atexit
+import contextlib
 import gc
 import json
 import os
@@ -112,7 +113,8 @@ def show_life(note: Path, ended: threading.Event) -> None:
             if not note.parent.is_dir():
                 return
             if not ended.is_set():
-                write_atomic(note, json.dumps(this_process()))
+                with contextlib.suppress(UserError):  # a full disk: the next beat tries again
+                    write_atomic(note, json.dumps(this_process()))
         except OSError:
             continue  # the file server is away
 
