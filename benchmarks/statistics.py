@@ -44,7 +44,7 @@ def dataset_runs(name: str, seeds: int) -> DatasetRuns:
     for model in range(MODELS):
         for seed in range(seeds):
             scorer = Scorer(*predictions(cases, classes, MODELS * seed + model), task)
-            runs.append(EvaluatedRun(f"m{model}.s{seed}", f"m{model}", "scratch", seed, "finished", "", scorer))
+            runs.append(EvaluatedRun(f"m{model}.s{seed}", f"m{model}", "scratch", seed, "finished", "", "", scorer))
     return DatasetRuns(name, task, cases, runs)
 
 

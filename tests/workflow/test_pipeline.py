@@ -207,6 +207,18 @@ def test_an_edit_of_the_tables_rebuilds_tables_and_the_pdf(finished, tmp_path):
     assert jobs == {"all", "judge", "pdf", "table", "table_of_datasets", "table_of_switches", "total"}
 
 
+def test_another_attestation_remakes_all_that_reads_of_it(finished, tmp_path):
+    checkout = copied(finished, tmp_path)
+    for checksums in (checkout.folder / "results/tiny/metrics").rglob("*.sha256"):
+        checksums.write_text(checksums.read_text().replace("a", "b"))  # as if a run had been trained elsewhere
+    done = checkout.snakemake("-n", "all").stdout
+    assert {"curves", "uplift"} <= set(re.findall(r"Drawing figure (\w+)", done))
+    statistics = done.split("Job stats:")[-1].split("Reasons:")[0]
+    jobs = {line.split()[0] for line in statistics.splitlines()[3:] if line}
+    assert jobs >= {"table", "table_of_reported", "values", "runs_appendix", "claims", "report_page", "pdf"}
+    assert not jobs & {"evaluate", "train", "publish"}
+
+
 def test_config_and_code_may_break_while_the_study_runs(finished, tmp_path):
     checkout = Checkout(tmp_path)
     process = subprocess.Popen(

@@ -24,7 +24,7 @@ rule crate:
     input:
         rules.pdf.output,
         METRICS,
-        all_attestations,
+        ATTESTED,
         rules.profile.output,
         rules.values.output.json,
         rules.claims.output.json,

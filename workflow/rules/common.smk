@@ -27,6 +27,18 @@ def confusion_of(table):
     ]
 
 
+def attested_by(table):
+    """Checksums of the attestations behind a table, which attest all else that its runs left.
+
+    Jobs that read of every run take these for their inputs: what they read is there, and they are made again where
+    it changed, but Snakemake need not look at thousands of files once for each such job.
+    """
+    return [
+        f"{STUDY}/metrics/{table}/{dataset}.sha256"
+        for dataset in PLAN["tables"][table]["datasets"]
+    ]
+
+
 #: what the switches of the protocol are worth, where the study compares them
 SWITCHES = [f"{STUDY}/metrics/switches.csv"] if PLAN["switches"] else []
 SWITCHED_RUNS = [
@@ -34,20 +46,24 @@ SWITCHED_RUNS = [
     for run, entry in PLAN["runs"].items()
     if "switches" in entry["tables"]
 ]
+ATTESTED = [
+    *(file for table in PLAN["tables"] for file in attested_by(table)),
+    *(f"{run}/run.json" for run in SWITCHED_RUNS),
+]
 SWITCHED_CARDS = sorted({CARDS[compared["dataset"]] for compared in PLAN["switches"]})
 METRICS = [file for table in PLAN["tables"] for file in metrics_of(table)]
 #: figure -> what it is drawn from
 FIGURES = {
     "mac_mixers": [f"{STUDY}/profile/mixers.csv"],
     "mac_sizes": [f"{STUDY}/profile/sizes.csv"],
-    "curves": [f"{RESULTS}/runs/{run}/history.csv" for run in PLAN["runs"]],
+    "curves": ATTESTED,
     "scores": METRICS,
     "confusion": [
         *METRICS,
         *(file for table in PLAN["tables"] for file in confusion_of(table)),
     ],
     "kernels": METRICS,
-    "uplift": METRICS,
+    "uplift": [*METRICS, *ATTESTED],
     "ranks": [f"{STUDY}/metrics/{table}/ranks.csv" for table in PLAN["tables"]],
     "reported": [f"{STUDY}/paper/tables/reported.csv"],
 }

@@ -12,6 +12,7 @@ rule evaluate:
         cells=f"{STUDY}/metrics/{{table}}/{{dataset}}.cells.csv",
         pairs=f"{STUDY}/metrics/{{table}}/{{dataset}}.pairs.csv",
         confusion=f"{STUDY}/metrics/{{table}}/{{dataset}}.confusion.csv",
+        attested=f"{STUDY}/metrics/{{table}}/{{dataset}}.sha256",
     log:
         f"logs/evaluate/{PLAN['study']}.{{table}}.{{dataset}}.log",
     wildcard_constraints:

@@ -1,11 +1,6 @@
 """What the rules ask the plan about a run, a table, a figure: input functions and parameters."""
 
 
-def data_card(wildcards):
-    """The prepared data of a run."""
-    return f"{PLAN['runs'][wildcards.run]['data_folder']}/card.json"
-
-
 def runs_behind(wildcards, artefact):
     """One artefact of each run that a table shows for a data set."""
     return [
@@ -47,23 +42,9 @@ def profile_behind(wildcards):
     return [f"{STUDY}/profile/models.csv"] if extended else []
 
 
-def attestations_behind(wildcards):
+def attested_behind(wildcards):
     """What made the runs of one table: its footnotes tell where libraries or devices differ."""
-    return [
-        f"{RESULTS}/runs/{name}/run.json"
-        for name, run in PLAN["runs"].items()
-        if wildcards.table in run["tables"]
-    ]
-
-
-def all_attestations(wildcards):
-    """What made the runs of the study; a function, since Snakemake hashes a list of inputs once for each of them."""
-    return [f"{RESULTS}/runs/{run}/run.json" for run in PLAN["runs"]]
-
-
-def all_histories(wildcards):
-    """The learning curves of the study."""
-    return [f"{RESULTS}/runs/{run}/history.csv" for run in PLAN["runs"]]
+    return attested_by(wildcards.table)
 
 
 def last_audit(wildcards):

@@ -9,8 +9,7 @@ rule report_page:
         reported=rules.table_of_reported.output,
         metrics=METRICS,
         cards=list(CARDS.values()),
-        attestations=all_attestations,
-        histories=all_histories,
+        attested=ATTESTED,
     output:
         html=report(
             f"{STUDY}/report.html",

@@ -35,7 +35,7 @@ rule table_of_reported:
     input:
         metrics=METRICS,
         published=PUBLISHED,
-        attestations=all_attestations,
+        attested=ATTESTED,
         cards=list(CARDS.values()),
     output:
         tex=f"{STUDY}/paper/tables/reported.tex",

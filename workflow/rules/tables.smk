@@ -5,7 +5,7 @@ rule table:
     """One table of results: mean and spread over seeds, the best marked, divergences and coincidences noted."""
     input:
         metrics=metrics_behind,
-        attestations=attestations_behind,
+        attested=attested_behind,
         cards=cards_behind,
         profile=profile_behind,
     output:

@@ -36,7 +36,6 @@ rule publish:
     """Link the artefacts of a finished run to where tables and figures look for them."""
     input:
         plan=ancient(f"{RESULTS}/plan/{{run}}.json"),
-        card=ancient(data_card),
         pack=ancient(receipt_of_pack),
     output:
         weights=f"{RESULTS}/runs/{{run}}/model.safetensors",

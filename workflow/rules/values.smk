@@ -9,7 +9,7 @@ rule values:
         reported=rules.table_of_reported.output,
         profile=rules.profile.output,
         cards=list(CARDS.values()),
-        attestations=all_attestations,
+        attested=ATTESTED,
         audit=last_audit,
     output:
         json=f"{STUDY}/paper/values.json",
@@ -38,7 +38,7 @@ rule runs_appendix:
         metrics=METRICS,
         profile=rules.profile.output,
         cards=list(CARDS.values()),
-        attestations=all_attestations,
+        attested=ATTESTED,
     output:
         tex=f"{STUDY}/paper/runs.tex",
     log:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tokenmix.errors import UserError
 from tokenmix.evaluation.metrics import Scorer
-from tokenmix.files import read_json
+from tokenmix.files import read_json, sha256_file
 from tokenmix.study.index_file import read_index
 
 #: bytes that the scores of one test split may unpack to
@@ -21,7 +21,10 @@ LARGEST_ARRAY = 4 << 30
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """A finished run of one data set: who it is, how it ended, and the scorer of its test predictions."""
+    """A finished run of one data set: who it is, how it ended, and the scorer of its test predictions.
+
+    attestation: SHA-256 of its run.json, in hex.
+    """
 
     run: str
     model: str
@@ -29,6 +32,7 @@ class EvaluatedRun:
     seed: int
     status: str
     mark: str
+    attestation: str
     scorer: Scorer
 
 
@@ -69,7 +73,8 @@ def load_runs(index_path: Path, dataset: str, table: str | None = None) -> Datas
     first: tuple[str, np.ndarray] | None = None
     for name in sorted(chosen, key=lambda name: tuple(chosen[name][part] for part in ("model", "init", "seed"))):
         folder = plans.parent / "runs" / name
-        attestation = read_json(folder / "run.json")
+        path = folder / "run.json"
+        attestation, checksum = read_json(path), sha256_file(path)
         check_attestation(attestation, read_json(plans / f"{name}.json"), folder)
         scores, labels = read_predictions(folder / "predictions.npz", attestation)
         if first is None:
@@ -85,7 +90,7 @@ def load_runs(index_path: Path, dataset: str, table: str | None = None) -> Datas
             raise _broken(folder / "predictions.npz", str(error)) from error
         cell = chosen[name]
         status, mark = attestation["status"], attestation["mark"]
-        runs.append(EvaluatedRun(name, cell["model"], cell["init"], cell["seed"], status, mark, scorer))
+        runs.append(EvaluatedRun(name, cell["model"], cell["init"], cell["seed"], status, mark, checksum, scorer))
     assert first is not None
     return DatasetRuns(dataset, task, len(first[1]), runs)
 

@@ -1,6 +1,7 @@
 """What reporting reads: the study's index and the files of the stages before it, as typed records."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -210,8 +211,19 @@ class Study:
     def run(self, name: str) -> dict[str, Any]:
         """The attestation (run.json) of one run."""
         if name not in self._runs:
-            self._runs[name] = read_json(self.results / "runs" / name / "run.json")
+            self._runs[name] = read_json(self._left_by(name, "run.json"))
         return self._runs[name]
+
+    def remake(self, run: str, name: str = "run.json") -> str:
+        """The command that publishes a run again from the store, or trains it where the store has lost it."""
+        return f"snakemake {shlex.quote(f'{self.results}/runs/{run}/{name}')} --config study={self.name}"
+
+    def _left_by(self, run: str, name: str) -> Path:
+        # jobs that read of every run wait for checksums of these files, not for each of them
+        path = self.results / "runs" / run / name
+        if not path.is_file():
+            raise UserError(f"{path} is missing; make it again: {self.remake(run, name)}")
+        return path
 
     @property
     def runs(self) -> dict[str, dict[str, Any]]:
@@ -239,7 +251,7 @@ class Study:
 
     def history(self, run: str) -> list[dict[str, str]]:
         """The learning curve of one run, one row per validation."""
-        return read_rows(self.results / "runs" / run / "history.csv")
+        return read_rows(self._left_by(run, "history.csv"))
 
     def profile(self, name: str) -> list[dict[str, str]]:
         """The rows of profile/<name>.csv: models, mixers or sizes."""

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class DataIdentity:
         """How images become square."""
         return str(self.parts["parameters"].get("padding", "square"))
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """SHA-256 over all parts, in hex."""
         return hashlib.sha256(canonical_json(self.parts).encode()).hexdigest()

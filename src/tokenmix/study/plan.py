@@ -5,9 +5,10 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +56,13 @@ class Plan:
     runs: dict[str, PlannedRun]
     content: dict[str, Any]
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The study index as JSON; inner keys keep the order of the study, which tables follow."""
         ordered = dict(sorted(self.content.items()))
         return json.dumps(ordered, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
-    @property
+    @cached_property
     def index(self) -> Path:
         """Path of the study index, named by its content."""
         short = hashlib.sha256(self.text.encode()).hexdigest()[:DIGITS]
@@ -79,19 +80,22 @@ def resolve(config: Config, root: Path, source: Path = SOURCE) -> Plan:
     code = functools.cache(lambda model, init: code_identity(training_entries(model, init), source))
     checkpoints = load_checkpoints()
 
-    def planned(config: Config, run: Run) -> PlannedRun:
-        spec = resolve_spec(config, run, checkpoints)
-        identity = data(run.dataset, run.size, config.data.padding), code(run.model, run.init)
-        return PlannedRun(run_id(spec, identity[0].hash, identity[1].hash), run, spec, *identity)
+    def planned(config: Config, runs: Iterable[Run]) -> Iterator[PlannedRun]:
+        # the seeds of a cell share the rest of its spec
+        settled = functools.cache(lambda cell: resolve_spec(config, cell, checkpoints))
+        for run in runs:
+            spec = replace(settled(replace(run, seed=0)), seed=run.seed)
+            identity = data(run.dataset, run.size, config.data.padding), code(run.model, run.init)
+            yield PlannedRun(run_id(spec, identity[0].hash, identity[1].hash), run, spec, *identity)
 
-    runs = {run.id: run for run in (planned(config, run) for run in expand(config, manifest))}
+    runs = {run.id: run for run in planned(config, expand(config, manifest))}
     compared: list[dict[str, list[str]]] = []
     same: dict[str, str] = {}
     for chosen in config.comparisons:
         behind: dict[str, list[str]] = {}
         for name, variant in variants(config, chosen).items():
             wanted = (run for run in expand(variant, manifest) if run.init == chosen.init)
-            for run in (planned(variant, run) for run in wanted):
+            for run in planned(variant, wanted):
                 # what a switch leaves as it is is not trained again
                 known = same.setdefault(meaning(run.spec, run.data, manifest[run.run.dataset]), run.id)
                 if known == run.id:
@@ -122,9 +126,11 @@ def freeze(config: Config, root: Path, source: Path = SOURCE) -> Plan:
     for stage in stage_identities({run.run.model for run in plan.runs.values()}, source).values():
         if not stage_file(plan.results, stage.hash).is_file():
             write_atomic(stage_file(plan.results, stage.hash), pretty_json(stage.parts))
+    files = {plan.results / "plan" / f"{name}.json": run_file(run, config) for name, run in plan.runs.items()}
+    new = {path: text for path, content in files.items() if (text := _text_to_write(path, content))}
     # each write waits for the disk: thousands of them are quicker side by side
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda run: _write_run(plan.results, run_file(run, config)), plan.runs.values()))
+        list(pool.map(write_atomic, new.keys(), new.values()))
     if plan.index.is_file():
         plan.index.touch()  # the newest index is that of the study as it is now
     else:
@@ -166,15 +172,14 @@ def stage_file(results: Path, code_hash: str) -> Path:
     return results / "plan" / "stages" / f"{code_hash[:DIGITS]}.json"
 
 
-def _write_run(results: Path, content: dict[str, Any]) -> None:
-    path, text = results / "plan" / f"{content['run']}.json", pretty_json(content)
+def _text_to_write(path: Path, content: dict[str, Any]) -> str:
+    """What the plan file of a run lacks; empty where it is as it should be. UserError where it was edited."""
+    text = pretty_json(content)
     try:
         present = path.read_text()
     except FileNotFoundError:
         present = ""
-    if present == text:
-        return
-    if present:
+    if present and present != text:
         try:
             old = json.loads(present)
             same = _counted(old) == _counted(content)
@@ -185,8 +190,7 @@ def _write_run(results: Path, content: dict[str, Any]) -> None:
         # equal in all that counts; it keeps the fields it had when it was frozen, and learns only
         # where data and weights lie now and how remedies are marked in tables
         text = pretty_json({**old, **{key: content[key] for key in ("data", "rungs", "weights") if key in content}})
-    if present != text:
-        write_atomic(path, text)
+    return "" if present == text else text
 
 
 def _counted(file: dict[str, Any]) -> tuple[Any, ...]:

@@ -1,9 +1,9 @@
 """The specification of a run: all that decides its outcome beside data and code, and its name."""
 
-import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from tokenmix.files import canonical_json
@@ -62,7 +62,7 @@ class RunSpec:
             **({"weights": dict(self.weights)} if self.weights else {}),
         }
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """SHA-256 of what counts, in hex."""
         return hashlib.sha256(canonical_json(identifying(self.canonical(), self.rungs)).encode()).hexdigest()
@@ -70,7 +70,7 @@ class RunSpec:
 
 def identifying(spec: Mapping[str, Any], rungs: tuple[Mapping[str, Any], ...] = ()) -> dict[str, Any]:
     """What of a canonical spec counts for its hash: no neutral values; of the remedies not their marks."""
-    counted = copy.deepcopy(dict(spec))
+    counted = {key: dict(value) if isinstance(value, Mapping) else value for key, value in spec.items()}
     for path, neutral in NEUTRAL.items():
         section, name = path.split(".")
         # the type counts as well: 1 == True in Python

@@ -5,6 +5,7 @@ The dump of a tree is our own: `ast.dump` shows each Python version's new, empty
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,8 @@ from tokenmix.errors import UserError
 
 #: fields that say how something was written or what a checker should think, not what it does
 IGNORED_FIELDS = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+#: fields of a statement that hold statements, a branch's own first
+BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
 
 
 @dataclass(frozen=True)
@@ -39,28 +42,22 @@ def read(path: Path) -> Parsed:
 def _parse(content: bytes) -> Parsed:
     # keyed by content: frozen copies of a file are read again and again, but parsed once
     tree = ast.parse(content)
-    imports: list[tuple[int, str, tuple[str, ...]]] = []
-    strings: set[str] = set()
-    _collect(tree, imports, strings)
     out: list[str] = []
-    _dump(tree, out)
-    return Parsed(hashlib.sha256("".join(out).encode()).hexdigest(), tuple(imports), frozenset(strings))
+    strings: set[str] = set()
+    _dump(tree, out, strings)
+    return Parsed(hashlib.sha256("".join(out).encode()).hexdigest(), tuple(_imports(tree)), frozenset(strings))
 
 
-def _collect(node: ast.AST, imports: list[tuple[int, str, tuple[str, ...]]], strings: set[str]) -> None:
-    """Imports at any depth (functions, branches), except those that only a type checker sees, and strings."""
+def _imports(node: ast.AST) -> Iterator[tuple[int, str, tuple[str, ...]]]:
+    """Imports at any depth (functions, branches), except those that only a type checker sees."""
     if isinstance(node, ast.Import):
-        imports += [(0, alias.name, ()) for alias in node.names]
+        yield from ((0, alias.name, ()) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
-        imports.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
-    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-        strings.add(node.value)
-    elif isinstance(node, ast.If) and _is_type_checking(node.test):
-        for statement in node.orelse:
-            _collect(statement, imports, strings)
-        return
-    for child in ast.iter_child_nodes(node):
-        _collect(child, imports, strings)
+        yield node.level, node.module or "", tuple(alias.name for alias in node.names)
+    hidden = isinstance(node, ast.If) and _is_type_checking(node.test)
+    for block in BLOCKS[1:] if hidden else BLOCKS:
+        for statement in getattr(node, block, ()):
+            yield from _imports(statement)
 
 
 def _is_type_checking(test: ast.expr) -> bool:
@@ -68,27 +65,29 @@ def _is_type_checking(test: ast.expr) -> bool:
     return name == "TYPE_CHECKING"
 
 
-def _dump(node: ast.AST, out: list[str]) -> None:
-    """Append a text of the tree that is the same on every supported Python version."""
+def _dump(node: ast.AST, out: list[str], strings: set[str]) -> None:
+    """Append a text of the tree that is the same on every supported Python version; note the strings in it."""
     if isinstance(node, ast.Constant):
+        if isinstance(node.value, str):
+            strings.add(node.value)
         # ascii, not repr: which letters repr shows plainly depends on the version's Unicode tables
         out.append(f"{type(node.value).__name__}:{node.value!a}")
         return
-    out.append(type(node).__name__)
-    out.append("(")
+    out.append(f"{type(node).__name__}(")
     for field in node._fields:
         value: Any = getattr(node, field, None)
+        if value is None or field in IGNORED_FIELDS:
+            continue
+        items = [item for item in value if not _does_nothing(item)] if isinstance(value, list) else [value]
         if isinstance(node, ast.JoinedStr):
-            value = _merge_text(value)
-        if isinstance(value, list):
-            value = [item for item in value if not _does_nothing(item)]
-        if field in IGNORED_FIELDS or value is None or value == []:
+            items = _merge_text(items)
+        if not items:
             continue
         out.append(f"{field}=")
-        for item in value if isinstance(value, list) else [value]:
+        for item in items:
             # a None inside a list marks a missing default or an unpacked mapping: its place matters
             if isinstance(item, ast.AST):
-                _dump(item, out)
+                _dump(item, out, strings)
             else:
                 out.append(ascii(item))
             out.append(",")

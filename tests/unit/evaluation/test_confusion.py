@@ -11,7 +11,7 @@ from tokenmix.evaluation.predictions import DatasetRuns, EvaluatedRun
 
 def runs(task: str, labels: np.ndarray, scores: dict[tuple[str, str, int], np.ndarray]) -> DatasetRuns:
     made = [
-        EvaluatedRun(f"{model}.{init}.{seed}", model, init, seed, "finished", "", Scorer(values, labels, task))
+        EvaluatedRun(f"{model}.{init}.{seed}", model, init, seed, "finished", "", "", Scorer(values, labels, task))
         for (model, init, seed), values in scores.items()
     ]
     return DatasetRuns("toy-28", task, len(labels), made)

@@ -1,4 +1,4 @@
-"""`tokenmix evaluate` on hand-written runs: its four files, and what it refuses."""
+"""`tokenmix evaluate` on hand-written runs: its files, and what it refuses."""
 
 import csv
 import hashlib
@@ -174,9 +174,18 @@ def test_bytes_are_the_same_every_time(study: Study) -> None:
     study.write_index()
     evaluate(study, "second")
     names = sorted(path.name for path in (study.root / "first").iterdir())
-    assert names == ["toy-28.cells.csv", "toy-28.confusion.csv", "toy-28.csv", "toy-28.pairs.csv"]
+    assert names == ["toy-28.cells.csv", "toy-28.confusion.csv", "toy-28.csv", "toy-28.pairs.csv", "toy-28.sha256"]
     for name in names:
         assert (study.root / "first" / name).read_bytes() == (study.root / "second" / name).read_bytes()
+
+
+def test_the_checksums_are_those_of_the_attestations(study: Study) -> None:
+    assert evaluate(study) == 0
+    check = ["sha256sum", "--check", str(study.root / "metrics/toy-28.sha256")]
+    done = subprocess.run(check, cwd=study.root / "results", capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.count("run.json: OK") == len(study.runs)
+    study.attest(next(iter(study.runs)), lambda attestation: attestation.update(host="another"))
+    assert subprocess.run(check, cwd=study.root / "results", capture_output=True).returncode == 1
 
 
 def test_one_seed_has_no_spread_and_a_diverged_run_marks_its_cell(study: Study) -> None:

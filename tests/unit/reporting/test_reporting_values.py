@@ -171,6 +171,11 @@ def test_a_missing_file_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "results/fake/metrics/classification_4t/pneumoniamnist-28.cells.csv").unlink()
     with pytest.raises(UserError, match=r"pneumoniamnist-28\.cells\.csv is missing"):
         values.build(open_index(path))
+    run = next((tmp_path / "results/runs").iterdir())
+    for name, read in (("history.csv", Study.history), ("run.json", Study.run)):
+        (run / name).unlink()
+        with pytest.raises(UserError, match=rf"{name} is missing; make it again: snakemake \S*{run.name}/{name} --con"):
+            read(open_index(path), run.name)
 
 
 @pytest.mark.parametrize(

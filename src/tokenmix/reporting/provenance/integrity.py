@@ -23,11 +23,6 @@ PREDICTIONS = "predictions.npz"
 _SHOWN = 10
 
 
-def remake(study: Study, run: str) -> str:
-    """The command that publishes a run again from the store, or trains it where the store has lost it."""
-    return f"snakemake {shlex.quote(f'{study.results}/runs/{run}/{ATTESTATION}')} --config study={study.name}"
-
-
 def refuse_changed_attestations(study: Study) -> None:
     """Hold each attestation of the study against the checksum that its training noted in the store.
 
@@ -47,7 +42,7 @@ def run_problems(study: Study, run: str) -> list[str]:
     if not path.is_file():
         kept = study.results / "store" / run / "finished.json"
         how = "the store still holds it, so that this trains nothing: " if kept.is_file() else ""
-        return [f"the run {run} was deleted: {path} is missing; make it again: {how}{remake(study, run)}"]
+        return [f"the run {run} was deleted: {path} is missing; make it again: {how}{study.remake(run)}"]
     try:
         attested = study.run(run)
         plan = _plan(study, run)
@@ -100,8 +95,8 @@ def _again(study: Study, run: str, name: str, checksum: str | None) -> str:
     # these are pasted into a shell, and folders of results may have spaces in their names
     store, published = (shlex.quote(f"{study.results}/{place}/{run}") for place in ("store", "runs"))
     if checksum and kept.is_file() and sha256_file(kept) == checksum:
-        return f"the right one is {kept}; publish it again: rm -r {published} && {remake(study, run)}"
-    return f"no copy is left; train it again: rm -r {store} {published} && {remake(study, run)}"
+        return f"the right one is {kept}; publish it again: rm -r {published} && {study.remake(run)}"
+    return f"no copy is left; train it again: rm -r {store} {published} && {study.remake(run)}"
 
 
 def _receipt(study: Study, run: str) -> dict[str, Any]:

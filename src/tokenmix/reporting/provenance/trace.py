@@ -9,7 +9,7 @@ from typing import Any
 from tokenmix.errors import UserError
 from tokenmix.files import read_json
 from tokenmix.reporting.inputs import Study, measurements
-from tokenmix.reporting.provenance.integrity import ATTESTATION, PREDICTIONS, remake, run_problems
+from tokenmix.reporting.provenance.integrity import ATTESTATION, PREDICTIONS, run_problems
 from tokenmix.reporting.provenance.recomputed import recomputed
 from tokenmix.reporting.registry import Registry, Value
 from tokenmix.study.code import DIGITS
@@ -129,7 +129,7 @@ def run_trace(study: Study, run: str) -> RunTrace:
         host=str(execution.get("host") or ""),
         device=str(execution.get("device") or ""),
         ended=str(execution.get("ended") or ""),
-        command=remake(study, run) if entry else "",
+        command=study.remake(run) if entry else "",
     )
 
 
