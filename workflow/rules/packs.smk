@@ -1,11 +1,6 @@
 """What training asks the plan: which runs share a job, and what that job needs."""
 
 
-def frozen_code(wildcards, input):
-    """The folder of the code that the plan froze for a run; a function of the input: where it lies is no setting."""
-    return str(Path(PLAN["runs"][wildcards.run]["code_folder"]).absolute())
-
-
 def receipt_of_pack(wildcards):
     """What the job leaves that trains, or trained, a run; nothing where a run was finished without a pack."""
     pack = PACKS.get(wildcards.run)

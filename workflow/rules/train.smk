@@ -46,9 +46,7 @@ rule publish:
         "logs/publish/{run}.log",
     conda:
         "../../envs/tokenmix.yaml"
-    params:
-        code=frozen_code,
     message:
         "Publishing {wildcards.run}"
     shell:
-        "PYTHONSAFEPATH=1 PYTHONPATH={params.code:q} exec python -m tokenmix.training {input.plan:q} --only publish > {log:q} 2>&1"
+        'PYTHONSAFEPATH=1 PYTHONPATH="$TOKENMIX_CODE" exec python -m tokenmix.training {input.plan:q} --only publish > {log:q} 2>&1'

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenmix.errors import UserError
-from tokenmix.files import pretty_json, write_atomic
+from tokenmix.files import canonical_json, pretty_json, write_atomic
 from tokenmix.study import checkouts
 from tokenmix.study.checkpoints import load_checkpoints, weights_file
 from tokenmix.study.code import DIGITS, SOURCE, CodeIdentity, code_identity
@@ -174,22 +174,21 @@ def stage_file(results: Path, code_hash: str) -> Path:
 
 def _text_to_write(path: Path, content: dict[str, Any]) -> str:
     """What the plan file of a run lacks; empty where it is as it should be. UserError where it was edited."""
-    text = pretty_json(content)
+    present = path.read_text() if path.is_file() else ""
+    if not present:
+        return pretty_json(content)
     try:
-        present = path.read_text()
-    except FileNotFoundError:
-        present = ""
-    if present and present != text:
-        try:
-            old = json.loads(present)
-            same = _counted(old) == _counted(content)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            same = False
-        if not same:
-            raise UserError(f"the plan file {path} was edited; edit the config instead, and delete this file")
-        # equal in all that counts; it keeps the fields it had when it was frozen, and learns only
-        # where data and weights lie now and how remedies are marked in tables
-        text = pretty_json({**old, **{key: content[key] for key in ("data", "rungs", "weights") if key in content}})
+        old = json.loads(present)
+        if canonical_json(old) == canonical_json(content):
+            return ""
+        same = _counted(old) == _counted(content)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        same = False
+    if not same:
+        raise UserError(f"the plan file {path} was edited; edit the config instead, and delete this file")
+    # equal in all that counts; it keeps the fields it had when it was frozen, and learns only
+    # where data and weights lie now and how remedies are marked in tables
+    text = pretty_json({**old, **{key: content[key] for key in ("data", "rungs", "weights") if key in content}})
     return "" if present == text else text
 
 

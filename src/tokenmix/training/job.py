@@ -19,7 +19,8 @@ def run_job(plan: TrainingPlan, stop: StopRequest, *, train: bool = True, publis
     Raises UserError for a mistake that the user can mend, also where a run that is not to be trained is not
     finished; Stopped when a signal ended the job.
     """
-    check_code(plan)
+    if train:
+        check_code(plan)
     interval = checkpoint_seconds()
     store = Store(plan.results, plan.run)
     with hold(store.folder, stop) as lease:
