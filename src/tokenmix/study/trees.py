@@ -74,9 +74,9 @@ def _dump(node: ast.AST, out: list[str], strings: set[str]) -> None:
         out.append(f"{type(node.value).__name__}:{node.value!a}")
         return
     out.append(f"{type(node).__name__}(")
-    for field in _telling_fields(type(node)):
+    for field in node._fields:
         value: Any = getattr(node, field, None)
-        if value is None:
+        if value is None or field in IGNORED_FIELDS:
             continue
         items = [item for item in value if not _does_nothing(item)] if isinstance(value, list) else [value]
         if isinstance(node, ast.JoinedStr):
@@ -93,11 +93,6 @@ def _dump(node: ast.AST, out: list[str], strings: set[str]) -> None:
             out.append(",")
         out.append(";")
     out.append(")")
-
-
-@cache
-def _telling_fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    return tuple(field for field in kind._fields if field not in IGNORED_FIELDS)
 
 
 def _does_nothing(node: object) -> bool:
