@@ -33,8 +33,9 @@ archive crate: env tex
 report: env
 	$(BIN)/snakemake report_page --logger rich --config study=$(STUDY)
 
+# Three workers for two cores: one of them mostly waits for SLURM.
 test: env tex
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3
 
 lint: env
 	$(BIN)/ruff check .
