@@ -55,8 +55,14 @@ def pretty_json(value: Any) -> str:
 
 def read_json(path: Path | str) -> Any:
     """Read a JSON file; raises UserError with the file's name and line when it is not JSON."""
+    return read_json_and_checksum(path)[0]
+
+
+def read_json_and_checksum(path: Path | str) -> tuple[Any, str]:
+    """What a JSON file holds, and the SHA-256 of the bytes that say so; raises UserError like `read_json`."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        content = Path(path).read_bytes()
+        return json.loads(content.decode("utf-8")), hashlib.sha256(content).hexdigest()
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; run the pipeline that makes it first") from error
     except (ValueError, OSError, RecursionError) as error:

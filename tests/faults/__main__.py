@@ -31,7 +31,8 @@ fault comes when the first one is finished and the second has written state (tho
 first one has; every run of theirs must begin exactly once). *Lost* counts finished artefacts that were gone at the
 end, *trained twice* artefacts that were made again and trainings that began behind where an earlier attempt had gone
 on from, *bytes equal* the studies whose published files are those of an undisturbed one (`run.json` without its
-`execution`). Seconds are those of the whole study, with the fault and the waiting.
+`execution`). Where nothing was finished before, nothing could be lost (–). Seconds are those of the whole study, with
+the fault and the waiting.
 "Out of memory" is a SIGKILL that we send: the cluster of the tests does not enforce memory limits.
 
 """
@@ -41,8 +42,8 @@ HEAD = """\
 """
 
 
-def judge(fault: Fault, times: int, undisturbed: Path, *arguments: str) -> str:
-    """One line of the table."""
+def judge(fault: Fault, times: int, undisturbed: Path, *arguments: str) -> tuple[str, bool]:
+    """One line of the table, and whether the fault was harmless each time."""
     verdicts = []
     start = time.monotonic()
     for _ in range(times):
@@ -54,23 +55,25 @@ def judge(fault: Fault, times: int, undisturbed: Path, *arguments: str) -> str:
             verdicts.append(scene.verdict())
     seconds = (time.monotonic() - start) / times
     how = (fault.__doc__ or "").strip().rstrip(".")
-    lost, twice = sum(v.lost for v in verdicts), sum(v.trained_twice for v in verdicts)
+    known = [v.lost for v in verdicts if v.lost is not None]
+    lost, twice = sum(known) if known else "–", sum(v.trained_twice for v in verdicts)
     equal = sum(v.equal for v in verdicts)
     name = fault.__name__.replace("_", " ")
-    return f"| {name} | {how} | {times} | {lost} | {twice} | {equal} of {times} | {seconds:.0f} |\n"
+    line = f"| {name} | {how} | {times} | {lost} | {twice} | {equal} of {times} | {seconds:.0f} |\n"
+    return line, all(v.harmless for v in verdicts)
 
 
-def lines(times: int, names: list[str], undisturbed: Path) -> Iterator[str]:
-    """The table, line by line."""
+def lines(times: int, names: list[str], undisturbed: Path) -> Iterator[tuple[str, bool]]:
+    """The table, line by line, and whether all was harmless."""
     with Scene(undisturbed) as scene:
         scene.finish()
-    yield HEAD
+    yield HEAD, True
     for fault in local.FAULTS:
         if fault.__name__ in names:
             yield judge(fault, times, undisturbed)
     wanted = [fault for fault in cluster.FAULTS if fault.__name__ in names]
     if wanted and (os.geteuid() != 0 or not shutil.which("slurmctld")):
-        yield "\nFaults of a cluster were left out: they need root, slurm-wlm and munge.\n"
+        yield "\nFaults of a cluster were left out: they need root, slurm-wlm and munge.\n", True
     elif wanted:
         with running_cluster():
             for fault in wanted:
@@ -90,22 +93,23 @@ def running_cluster() -> Iterator[None]:
             subprocess.run([SCRIPT, "down", folder], check=True, stdout=subprocess.DEVNULL)
 
 
-def main() -> None:
-    """Do the faults, print the table as it grows, and keep it where `--out` says."""
+def main() -> int:
+    """Do the faults, print the table as it grows, and keep it where `--out` says; exit code 1 where one did harm."""
     every = [fault.__name__ for fault in (*local.FAULTS, *cluster.FAULTS)]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--only", nargs="+", metavar="NAME", default=every, choices=every)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    table = []
+    table, harmless = INTRODUCTION, True
     with tempfile.TemporaryDirectory() as undisturbed:
-        for line in lines(arguments.times, arguments.only, Path(undisturbed)):
+        for line, well in lines(arguments.times, arguments.only, Path(undisturbed)):
             print(line, end="", flush=True)
-            table.append(line)
-    if arguments.out:
-        arguments.out.write_text(INTRODUCTION + "".join(table))
+            table, harmless = table + line, harmless and well
+            if arguments.out:
+                arguments.out.write_text(table)
+    return int(not harmless)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -11,7 +11,7 @@ from faults.scene import Scene
 #: what a scene's Snakemake is started with; the memory of a pack fits the nodes at every attempt
 PROFILE = (
     "--profile", "slurm", "--slurm-init-seconds-before-status-checks", "3",
-    "--set-resources", "train:mem_mb=2000", "train:runtime=30",
+    "--set-resources", "train:mem_mb=2000",
 )  # fmt: skip
 
 
@@ -48,6 +48,9 @@ def slurm_cancel(scene: Scene) -> None:
     head, job = _start(scene)
     _ask("scancel", job)
     scene.resume(head)
+    jobs = [line for line in _ask("scontrol", "-o", "show", "job").splitlines() if f"WorkDir={scene.folder} " in line]
+    # the next attempt asks for more time
+    assert [re.search(r"TimeLimit=(\S+)", line)[1] for line in jobs] == ["12:00:00", "1-00:00:00"]
 
 
 def slurm_preemption(scene: Scene) -> None:
@@ -79,7 +82,7 @@ def slurm_controller_dies(scene: Scene) -> None:
     configuration = Path(os.environ["SLURM_CONF"])
     os.kill(int((configuration.parent / "slurmctld.pid").read_text()), signal.SIGKILL)
     _ask("slurmctld", "-f", str(configuration))
-    scene.finish(head)
+    scene.finish_once(head)
 
 
 def slurm_head_dies(scene: Scene) -> None:

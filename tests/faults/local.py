@@ -111,6 +111,7 @@ exec() {
     command "$@"; local code=$? hidden
     for name in results/packed results/runs; do
         [ -d "$name" ] || continue
+        echo "$name" >> hidden.log
         hidden=$(mktemp -u "late.XXXXXX"); mv "$name" "$hidden"
         ( sleep 1; mkdir -p "$name"; cp -al "$hidden/." "$name"; rm -rf "$hidden" ) >/dev/null 2>&1 </dev/null &
     done
@@ -125,6 +126,8 @@ def late_files(scene: Scene) -> None:
     scene.environment["BASH_ENV"] = str(scene.folder / "late.sh")
     scene.arguments += ["--latency-wait", "20"]
     scene.finish()
+    assert {*(scene.folder / "hidden.log").read_text().split()} == {"results/packed", "results/runs"}
+    assert "Waiting at most 20 seconds for missing files" in scene.said(), scene.said()
 
 
 class Disk:

@@ -29,9 +29,10 @@ PATIENCE = 300
 
 @dataclass(frozen=True)
 class Verdict:
-    """After a fault: finished artefacts that vanished, trainings begun again, and whether all bytes are right."""
+    """After a fault: finished artefacts that vanished (None where none were finished before), trainings begun again,
+    and whether all bytes are right."""
 
-    lost: int
+    lost: int | None
     trained_twice: int
     equal: bool
 
@@ -91,7 +92,8 @@ class Scene:
     def resume(self, head: subprocess.Popen | None = None) -> None:
         """Wait for Snakemake to end as it should, with a training that was cut off and went on from its state."""
         self.finish(head)
-        assert any(begun > 0 for run in self.beginnings() for begun in run), f"nothing was cut off:\n{self.said()}"
+        again = [begun for run in self.beginnings() for begun in run[1:]]
+        assert again and all(again), f"nothing was cut off, or began anew:\n{self.said()}"
 
     def finish_once(self, head: subprocess.Popen | None = None) -> None:
         """Wait for Snakemake to end as it should, with every run begun once: nobody trained what another one trains."""
@@ -166,7 +168,7 @@ class Scene:
     def verdict(self) -> Verdict:
         """Compare with the study that nothing happened to."""
         assert self.undisturbed
-        lost = sum(not path.exists() for path in self.kept)
+        lost = sum(not path.exists() for path in self.kept) if self.kept else None
         twice = sum(path.exists() and path.stat().st_ino != file for path, file in self.kept.items())
         for run in self.beginnings():
             # a training that begins behind the place from which an earlier one of the same run went on

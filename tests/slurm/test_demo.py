@@ -35,4 +35,4 @@ def test_the_embedded_study_runs_in_slurm_jobs_and_ends_with_the_pdf(cluster, tm
         assert job["JobState"] == "COMPLETED"
         assert job["TimeLimit"] == "12:00:00"
         assert "mem=2000M" in job["TRES"] and "cpu=1" in job["TRES"]
-        assert "gpu" in job.get("TresPerJob", "") + job.get("TresPerNode", "")
+        assert re.search(r"\bgpu:1$", job.get("TresPerJob") or job["TresPerNode"])

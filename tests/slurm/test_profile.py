@@ -140,7 +140,7 @@ def test_a_refusal_after_the_head_began_is_told_once_at_the_end_and_costs_nothin
 def test_a_requeued_job_starts_again_within_seconds(cluster, tmp_path):
     # it asks for its own requeue the first time
     again = '[ -n "$SLURM_RESTART_COUNT" ] || { scontrol requeue $SLURM_JOB_ID; sleep 60; }'
-    waited = ["sbatch", "--wait", "--mem=100", f"--output={tmp_path}/log", "--wrap", again]
+    waited = ["sbatch", "--wait", "--requeue", "--mem=100", f"--output={tmp_path}/log", "--wrap", again]
     assert subprocess.run(waited, env=cluster, capture_output=True, timeout=60).returncode == 0
 
 

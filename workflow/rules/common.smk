@@ -10,6 +10,11 @@ CARDS = {key: f"{entry['folder']}/card.json" for key, entry in PLAN["datasets"].
 PACKS = json.loads(Path(os.environ["TOKENMIX_PACKS"]).read_text())
 
 
+def more_each_time(amount):
+    """Memory or time of a job: so much at the first attempt, twice as much at the second."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def metrics_of(table):
     """The metrics that a table shows."""
     return [
@@ -30,8 +35,8 @@ def confusion_of(table):
 def attested_by(table):
     """Checksums of the attestations behind a table, which attest all else that its runs left.
 
-    Jobs that read of every run take these for their inputs: what they read is there, and they are made again where
-    it changed, but Snakemake need not look at thousands of files once for each such job.
+    Jobs that read of every run take these for their inputs: they wait for the runs and are made again where one
+    changed, but Snakemake need not look at thousands of files once for each such job.
     """
     return [
         f"{STUDY}/metrics/{table}/{dataset}.sha256"

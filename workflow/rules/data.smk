@@ -16,8 +16,8 @@ rule prepare_data:
     conda:
         "../../envs/tokenmix.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=more_each_time(4000),
+        runtime=more_each_time(120),
     params:
         name=lookup("{prepared}/name", within=DATASETS),
         size=lookup("{prepared}/size", within=DATASETS),
@@ -39,8 +39,8 @@ rule prepare_weights:
     conda:
         "../../envs/tokenmix.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=more_each_time(4000),
+        runtime=more_each_time(60),
     params:
         folder=subpath(output.weights, parent=True),
     message:

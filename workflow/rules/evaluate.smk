@@ -2,7 +2,7 @@
 
 
 rule evaluate:
-    """Metrics of each run, means over seeds, paired differences with bootstrap intervals, confusion matrices."""
+    """Metrics of each run, means over seeds, paired differences with intervals, confusion matrices; what they rest on."""
     input:
         predictions=predictions,
         attestations=attestations,
@@ -20,8 +20,8 @@ rule evaluate:
     conda:
         "../../envs/tokenmix.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=more_each_time(4000),
+        runtime=more_each_time(60),
     params:
         folder=subpath(output.runs, parent=True),
         settings=json.dumps(PLAN["evaluation"]),
@@ -46,8 +46,8 @@ rule evaluate_switches:
     conda:
         "../../envs/tokenmix.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=more_each_time(4000),
+        runtime=more_each_time(60),
     params:
         compared=json.dumps([PLAN["switches"], PLAN["evaluation"]]),
         code=PLAN["code"]["switches"],

@@ -19,8 +19,8 @@ rule profile:
     conda:
         "../../envs/tokenmix.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=more_each_time(8000),
+        runtime=more_each_time(60),
     params:
         folder=subpath(output.models, parent=True),
         models=PROFILED,

@@ -12,7 +12,7 @@ import numpy as np
 
 from tokenmix.errors import UserError
 from tokenmix.evaluation.metrics import Scorer
-from tokenmix.files import read_json, sha256_file
+from tokenmix.files import read_json, read_json_and_checksum
 from tokenmix.study.index_file import read_index
 
 #: bytes that the scores of one test split may unpack to
@@ -74,7 +74,7 @@ def load_runs(index_path: Path, dataset: str, table: str | None = None) -> Datas
     for name in sorted(chosen, key=lambda name: tuple(chosen[name][part] for part in ("model", "init", "seed"))):
         folder = plans.parent / "runs" / name
         path = folder / "run.json"
-        attestation, checksum = read_json(path), sha256_file(path)
+        attestation, checksum = read_json_and_checksum(path)
         check_attestation(attestation, read_json(plans / f"{name}.json"), folder)
         scores, labels = read_predictions(folder / "predictions.npz", attestation)
         if first is None:

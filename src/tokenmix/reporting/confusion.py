@@ -60,7 +60,7 @@ def confusion(study: Study) -> list[Part]:
         figure, axes = grid(len(here), 2.75, columns=2)
         for axis, (dataset, table, cell) in zip(axes, here, strict=False):
             _draw(axis, shares(study, table, dataset, cell), study.card(dataset)["classes"])
-            lines = (study.title(dataset), row_text(*cell.row), table.name.replace("_", " "))
+            lines = (study.title(dataset), row_text(*cell.row), table.title)
             axis.set_title("\n".join(panel_title(line, 40) for line in lines))
         parts.append((figure, "Confusion matrices of further data sets." if start else caption))
     return parts

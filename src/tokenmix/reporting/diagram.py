@@ -84,7 +84,7 @@ def ranks(study: Study) -> tuple[Any, str]:
         first = ranked[0]
         plural = "s" if first.datasets > 1 else ""
         tested = f"{metric_name(main_metric(table))}, {first.datasets} data set{plural}, Friedman {_p(first.friedman)}"
-        axis.set_title(panel_title(f"{table.name.replace('_', ' ')}: {tested}", limit=100))
+        axis.set_title(panel_title(f"{table.title}: {tested}", limit=100))
     words = sorted({metric_name(main_metric(table)) for table, _ in panels})
     return figure, (
         f"Average places over the data sets of a table by {escape(' or '.join(words))} (1: the best on each). "

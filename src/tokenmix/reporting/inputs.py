@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tokenmix.errors import UserError
-from tokenmix.files import read_json
+from tokenmix.files import read_json, sha256_file
 from tokenmix.reporting.names import model_name
 from tokenmix.reporting.records import Cell, CellKey, Pair, Row, Table, cell_of_row, pair_of_row
 from tokenmix.rows import read_rows
@@ -50,13 +50,13 @@ class Study:
     _pairs: dict[str, dict[tuple[str, str, Row, Row], Pair]] = field(default_factory=dict, repr=False)
     _runs: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
-    def energy(self) -> float | None:
-        """Joules that all attempts at the runs drew, as their benchmarks say; None where no device told."""
+    def measured(self, name: str) -> float | None:
+        """Sum of `energy_joules` or `gpu_s` over all attempts at the runs; None where no device told."""
         told = []
         for run in self.index["runs"]:
             path = self.results / "benchmarks" / "train" / f"{run}.jsonl"
-            told += [line.get("energy_joules") for line in measurements(path)]
-        known = [joules for joules in told if joules is not None]
+            told += [line.get(name) for line in measurements(path)]
+        known = [amount for amount in told if amount is not None]
         return sum(known) if known else None
 
     @classmethod
@@ -219,11 +219,13 @@ class Study:
         return f"snakemake {shlex.quote(f'{self.results}/runs/{run}/{name}')} --config study={self.name}"
 
     def _left_by(self, run: str, name: str) -> Path:
-        # jobs that read of every run wait for checksums of these files, not for each of them
+        # jobs that read of every run wait for the checksums of attestations, so a file may have been deleted since
         path = self.results / "runs" / run / name
-        if not path.is_file():
-            raise UserError(f"{path} is missing; make it again: {self.remake(run, name)}")
-        return path
+        if path.is_file():
+            return path
+        lost = sum(not (self.results / "runs" / other / name).is_file() for other in self.index["runs"])
+        every = f"; it and {lost - 1} more: snakemake --until publish --config study={self.name}" if lost > 1 else ""
+        raise UserError(f"{path} is missing; make it again: {self.remake(run, name)}{every}")
 
     @property
     def runs(self) -> dict[str, dict[str, Any]]:
@@ -251,7 +253,12 @@ class Study:
 
     def history(self, run: str) -> list[dict[str, str]]:
         """The learning curve of one run, one row per validation."""
-        return read_rows(self._left_by(run, "history.csv"))
+        path = self._left_by(run, "history.csv")
+        if self.run(run)["outputs"].get(path.name, checksum := sha256_file(path)) != checksum:
+            raise UserError(
+                f"{path} is not the file that its run.json attests; remove it: {self.remake(run, path.name)}"
+            )
+        return read_rows(path)
 
     def profile(self, name: str) -> list[dict[str, str]]:
         """The rows of profile/<name>.csv: models, mixers or sizes."""

@@ -53,7 +53,7 @@ def kernels(study: Study) -> tuple[Any, str]:
     for table in study.tables.values():
         panels = [_panel(study, table, dataset) for dataset in table.datasets]
         if any(_several_kernels(panel.points) for panel in panels):
-            rows[f"{table.name.replace('_', ' ')}\n{metric_name(main_metric(table))}"] = panels
+            rows[f"{table.title}\n{metric_name(main_metric(table))}"] = panels
     caption = (
         "Score on the test split against the kernel of the token mixer, mean and standard deviation over seeds; none: "
         "mixers without a kernel. Within a kernel, mixers stand side by side for legibility. A line joins the "

@@ -29,7 +29,7 @@ def part_of_each_table(study: Study, draw: Callable[[Study, Table], Any], what: 
     for table in tables:
         figure = draw(study, table)
         if len(tables) > 1:
-            figure.suptitle(table.name.replace("_", " "), fontsize=9)
+            figure.suptitle(table.title, fontsize=9)
         parts.append((figure, f"{what} of Table~\\ref{{tab:{table.name}}}" + ("." if parts else f": {how}")))
     return parts
 

@@ -1,6 +1,7 @@
 """The records that reporting works with: cells, pairs of cells, tables."""
 
 import math
+import re
 from dataclasses import dataclass
 
 #: (data set, model, init, metric)
@@ -58,6 +59,17 @@ class Table:
     #: models of another arrangement, whose runs stand in the rows of this one's pooling
     reused: tuple[str, ...] = ()
     arrangement: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name in words, for figures: `classification_2p2t` is classification [P,P,T,T]."""
+        return " ".join(_spelled(word) for word in self.name.split("_"))
+
+
+def _spelled(word: str) -> str:
+    """`4t` and `2p2t` as the four stages that they stand for; any other word as it is."""
+    stages = "".join(letter.upper() * int(count) for count, letter in re.findall(r"(\d)([pt])", word))
+    return f"[{','.join(stages)}]" if re.fullmatch(r"4[pt]|[1-3]p[1-3]t", word) and len(stages) == 4 else word
 
 
 def cell_of_row(row: dict[str, str]) -> tuple[CellKey, Cell]:

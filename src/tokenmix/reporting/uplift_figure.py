@@ -30,7 +30,7 @@ def uplift(study: Study) -> tuple[Any, str]:
             )
             panels += [Panel(study.title(dataset), points, lambda *_: True)] if points else []
         if panels:
-            rows[f"{table.name.replace('_', ' ')}\nuplift (%)"] = panels
+            rows[f"{table.title}\nuplift (%)"] = panels
     caption = (
         f"Uplift by pretraining: change of the {metric_name(METRIC)} on the test split in percent of the mean of the "
         "same model from scratch, on the same data set at the same size, against the kernel. Bars: \\val{study/level} "

@@ -89,12 +89,10 @@ def _add_study(registry: Registry, study: Study) -> None:
     add("test_cases", cases, formats.count, "cases of all test splits together", "cases", config="datasets")
     how = "sum over runs of the time their jobs took"
     add("train_hours", seconds / 3600, formats.hours, how, unit="h", text=formats.hours(seconds))
-    on_gpu = [run["execution"] for run in runs.values() if not str(run["execution"].get("device")).startswith("CPU")]
-    if on_gpu:
-        busy = sum(float(execution.get("seconds") or 0) for execution in on_gpu)
-        how = "the same over runs on GPUs, of which several may share one"
+    if (busy := study.measured("gpu_s")) is not None:
+        how = "time of GPUs that all attempts at the runs took; runs side by side on one share its time"
         add("gpu_hours", busy / 3600, formats.hours, how, unit="h", text=formats.hours(busy))
-    if (joules := study.energy()) is not None:
+    if (joules := study.measured("energy_joules")) is not None:
         how = "what the devices drew while runs trained, where they tell"
         add("energy", joules / 3.6e6, formats.energy, how, unit="kWh")
     add("computed", str(newest["execution"].get("ended", "")), formats.date, "day on which the newest run ended")

@@ -30,7 +30,7 @@ from typing import IO, Any
 from tokenmix.errors import UserError
 from tokenmix.files import pretty_json, read_json, write_atomic
 from tokenmix.study.tolerant import read_object
-from tokenmix.training.gpu import Probe, read_gpu
+from tokenmix.training.gpu import Probe, Reading, read_gpu
 from tokenmix.training.pack_child import become
 from tokenmix.training.signals import EXIT_STOPPED, StopRequest
 
@@ -47,13 +47,14 @@ CUT_OFF, TRIES = ("stopped", "crashed"), 2
 
 @dataclass
 class Child:
-    """A run in training: its process, the traceback it leaves where its code fails, when it began, and the energy
-    that fell to it so far (joules)."""
+    """A run in training: its process, the traceback it leaves where its code fails, when it began, and what fell to it
+    so far of the device's time (seconds) and energy (joules), which runs side by side share."""
 
     run: str
     pid: int
     traceback: IO[bytes]
     began: float = field(default_factory=time.time)
+    gpu_seconds: float = 0.0
     energy: float = 0.0
 
 
@@ -75,7 +76,8 @@ class Pack:
         self.outcomes: dict[str, dict[str, Any]] = {}
         self._look_back(attempt)
         self.probe = Probe(content["at_most"], certain=not content["probe"])
-        self.device_seen = self.told_to_stop = 0.0
+        self.device: Reading | None = None
+        self.device_seen = self.shared_until = self.told_to_stop = 0.0
 
     def _look_back(self, attempt: int) -> None:
         """Leave out what has failed in an earlier attempt at this job; the first attempt tries all afresh."""
@@ -185,6 +187,7 @@ class Pack:
             "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
             "max_rss_mb": round(usage.ru_maxrss / 1024, 1),
             "side_by_side": self.probe.at_once,
+            "gpu_s": round(child.gpu_seconds, 3) if child.gpu_seconds else None,
             "energy_joules": round(child.energy, 1) if child.energy else None,
         }
         path = self.results / "benchmarks" / "train" / f"{child.run}.jsonl"
@@ -193,15 +196,17 @@ class Pack:
             file.write(pretty_json(entry).replace("\n", "") + "\n")
 
     def _look_at_device(self) -> None:
-        since = time.monotonic() - self.device_seen
-        if since < LOOK_AT_DEVICE or not self.running:
-            return
-        reading = read_gpu()
-        if reading and self.device_seen:
+        now = time.monotonic()
+        if self.device:
             for child in self.running.values():
-                child.energy += (reading.watts or 0.0) * since / len(self.running)
-        self.device_seen = time.monotonic() if reading else float("inf")  # no device: never look again
-        self.probe.take(reading, threads=self.threads)
+                share = (now - self.shared_until) / len(self.running)
+                child.gpu_seconds += share
+                child.energy += share * (self.device.watts or 0.0)
+        self.shared_until = now
+        if self.running and now - self.device_seen >= LOOK_AT_DEVICE:
+            self.device = read_gpu()
+            self.device_seen = now if self.device else float("inf")  # no device: never look again
+            self.probe.take(self.device, threads=self.threads)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ class Stopped(Exception):
 
 
 class StopRequest:
-    """Remembers a SIGTERM (end of the time limit), SIGUSR1 (pre-emption) or SIGINT (Ctrl-C)."""
+    """Remembers a SIGTERM (pre-emption), SIGUSR1 (the time limit is near) or SIGINT (Ctrl-C)."""
 
     def __init__(self) -> None:
         self.signal: str | None = None

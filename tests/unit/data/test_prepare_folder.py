@@ -417,6 +417,18 @@ def test_an_archive_cannot_announce_a_header_of_any_size(tmp_path: Path) -> None
         unpack(tmp_path / "bad.tar.gz", tmp_path / "out")
 
 
+def test_an_archive_of_bytes_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare_imagefolder_archive, "MAXIMUM_BYTES", 1 << 20)
+    with tarfile.open(tmp_path / "bad.tar.gz", "w:gz") as tar:
+        for number in range(3):
+            file = member(f"train/{number}")
+            file.size = 1 << 19
+            tar.addfile(file, io.BytesIO(bytes(file.size)))
+    with pytest.raises(UserError, match="unpacks to more than"):
+        unpack(tmp_path / "bad.tar.gz", tmp_path / "out")
+    assert sum(file.stat().st_size for file in (tmp_path / "out").rglob("*") if file.is_file()) <= 1 << 20
+
+
 def test_an_archive_of_folders_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepare_imagefolder_archive, "MAXIMUM_MEMBERS", 5)
     with tarfile.open(tmp_path / "bad.tar", "w") as tar:

@@ -1,12 +1,14 @@
 """The profile for SLURM, without a SLURM: it is found, it parses; and how jobs are watched on which cluster."""
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import snakemake_executor_plugin_slurm as plugin
-from checkout import Checkout
+from checkout import BIN, Checkout
 
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -65,6 +67,28 @@ def test_the_profile_is_found_from_a_clone_and_asks_for_a_warning_before_the_tim
     dry = Checkout(tmp_path).snakemake("--profile", "slurm", "-n", "all")
     assert dry.returncode == 0, dry.stdout
     assert "slurm_extra=--signal=USR1@120" in dry.stdout
+
+
+def test_the_profile_plans_the_full_study_where_no_other_is_named(tmp_path):
+    checkout = Checkout(tmp_path)
+    command = [BIN / "snakemake", "--profile", "slurm", "-n", "all", "--quiet"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (plan,) = (tmp_path / "results/plan").glob("full.*.json")
+    assert len(json.loads(plan.read_text())["runs"]) > 500 and not checkout.runs()
+
+
+def test_a_controller_that_does_not_answer_is_one_message(tmp_path, monkeypatch):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("sbatch", "squeue", "scontrol", "srun"):
+        (tools / name).write_text("#!/bin/sh\necho Unable to contact slurm controller >&2\nexit 1\n")
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=":")
+    done = Checkout(tmp_path / "checkout").snakemake("--profile", "slurm", "all")
+    assert done.returncode == 2 and "Traceback" not in done.stdout
+    (message,) = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    assert "controller does not answer (Unable to contact slurm controller); nothing was submitted" in message
 
 
 def test_the_template_of_partitions_holds_what_the_plugin_reads(tmp_path):

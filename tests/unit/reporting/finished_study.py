@@ -30,7 +30,8 @@ def finished_study(folder: Path) -> tuple[Study, Plan]:
         data["folder"] = str(folder / data["folder"])
     for run in plan.runs:
         _run(study, run)
-    for file in ("metrics/classification_4t/a.csv", "profile/models.csv", "paper/tables/a.csv"):
+    metrics = (f"metrics/classification_4t/a.{kind}" for kind in ("csv", "sha256"))
+    for file in (*metrics, "profile/models.csv", "paper/tables/a.csv"):
         write_atomic(study.folder / file, "a,b\n1,2\n")
     for file in ("paper/values.json", "paper/claims.json", "paper.pdf"):
         write_atomic(study.folder / file, "{}")

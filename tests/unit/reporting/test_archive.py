@@ -87,7 +87,8 @@ def test_restored_runs_are_the_archived_ones_and_finished(made, fresh):
         assert (
             receipt["run.json"] == hashlib.sha256((study.results / "runs" / run / "run.json").read_bytes()).hexdigest()
         )
-    assert (fresh / "results/tiny/metrics/classification_4t/a.csv").is_file()
+    for kind in ("csv", "sha256"):
+        assert (fresh / f"results/tiny/metrics/classification_4t/a.{kind}").is_file()
     assert not (fresh / "results/tiny/paper.pdf").exists()
     restored = Study(study.path, {**study.index, "results": str(fresh / "results")})
     refuse_changed_attestations(restored)

@@ -22,9 +22,9 @@ def test_each_panel_shows_the_best_models_shares_of_each_true_class(tmp_path: Pa
     path.write_text("\n".join(line.replace(",1,0,1", ",1,0,101") if MODELS[1] in line else line for line in lines))
     [(figure, caption)] = confusion(study)
     first, second = figure.axes
-    assert first.get_title() == "breastmnist\npooling 3×3\nclassification 4t"
+    assert first.get_title() == "breastmnist\npooling 3×3\nclassification [T,T,T,T]"
     # the best mean diverged there, so that the second best is shown
-    assert second.get_title() == "pneumoniamnist\nconvolution 3×3\nclassification 4t"
+    assert second.get_title() == "pneumoniamnist\nconvolution 3×3\nclassification [T,T,T,T]"
     assert _texts(first) == ["90", "10", "<1", "100"]
     assert _texts(second) == ["90", "10", "25", "75"]
     assert [label.get_text() for label in first.get_yticklabels()] == ["malignant", "normal, benign"]

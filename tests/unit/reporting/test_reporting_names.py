@@ -1,8 +1,9 @@
-"""How models are called."""
+"""How models and tables are called."""
 
 import pytest
 
 from tokenmix.reporting.names import model_name, row_label, row_text
+from tokenmix.reporting.records import Table
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,17 @@ def test_rows_of_one_model_that_start_in_other_ways_have_other_labels() -> None:
     labels = {init: row_label("s12-pptt-local_attn3", init) for init in starts}
     assert (labels["scratch"], labels["matched"]) == ("local attention", "local attention, matched")
     assert len(set(labels.values())) == len({row_text("s12-pptt-full_attn", init) for init in starts}) == len(starts)
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("classification_4t", "classification [T,T,T,T]"),
+        ("classification_2p2t_pretrained", "classification [P,P,T,T] pretrained"),
+        ("extensions", "extensions"),
+        ("medmnist3d", "medmnist3d"),
+        ("my_3t", "my 3t"),
+    ],
+)
+def test_tables_in_words(name: str, title: str) -> None:
+    assert Table(name, "", (), (), "scratch", ()).title == title

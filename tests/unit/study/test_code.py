@@ -217,8 +217,20 @@ IMPORTS = {
             from tokenmix.b import types_only
         try:
             from tokenmix.b import tried
+            import tokenmix.b.nowhere
         except ImportError:
+            import tokenmix.b.caught
+        finally:
+            import tokenmix.b.at_last
+        with open(__file__):
+            import tokenmix.b.inside_with
+        for _ in ():
             pass
+        else:
+            import tokenmix.b.otherwise
+        match 1:
+            case 1:
+                import tokenmix.b.matched
         class C:
             def f(self):
                 from tokenmix.b.late import x
@@ -236,6 +248,11 @@ IMPORTS = {
     "b/up.py": "name2 = 1\n",
     "b/types_only.py": "",
     "b/tried.py": "",
+    "b/caught.py": "",
+    "b/at_last.py": "",
+    "b/inside_with.py": "",
+    "b/otherwise.py": "",
+    "b/matched.py": "",
     "b/late.py": "x = 1\n",
     "c/__init__.py": "",
 }

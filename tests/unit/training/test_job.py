@@ -268,6 +268,10 @@ def test_edited_frozen_code_is_refused(tmp_path: Path) -> None:
     assert frozen_check(tmp_path, plan, frozen).stdout == "same\n"
     schedule.write_text(schedule.read_text().replace("math.pi", "math.tau"))
     assert "was changed: it is not the code" in frozen_check(tmp_path, plan, frozen).stderr
+    command = [sys.executable, "-m", "tokenmix.training", str(plan), "--only", "train"]
+    environment = {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": str(frozen)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and "was changed: it is not the code" in done.stderr
 
 
 def test_paths_of_a_plan_are_relative_to_the_project(tmp_path: Path) -> None:

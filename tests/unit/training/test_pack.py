@@ -43,7 +43,17 @@ if "BROKEN" in os.environ:
     pack.Pack._look_at_device = broken
 if "RAISED" in os.environ:
     pack.PRELOADED = ()
-sys.exit(pack.main())
+asked = []  # each child has a copy of its own
+if "WATCHED" in os.environ:
+    import torch
+    for name in ("is_available", "device_count", "_lazy_init"):
+        def noted(*arguments, name=name, really=getattr(torch.cuda, name)):
+            asked.append(name)
+            return really(*arguments)
+        setattr(torch.cuda, name, noted)
+code = pack.main()
+print("the parent asked:", *asked)
+sys.exit(code)
 """
 
 
@@ -107,16 +117,29 @@ def alone(tmp_path_factory) -> dict[str, dict[str, bytes]]:
 
 
 @pytest.mark.parametrize("at_most", [1, 2])
-def test_a_packed_run_has_the_bytes_of_a_lone_one(tmp_path, alone, at_most):
+def test_a_packed_run_has_the_bytes_of_a_lone_one(tmp_path, alone, at_most, monkeypatch):
+    monkeypatch.setenv("WATCHED", "1")
+    smi = tmp_path / "bin/nvidia-smi"  # a device that tells: 300 watts
+    smi.parent.mkdir()
+    smi.write_text("#!/bin/sh\necho 1000, 80000, 50, 300\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", str(smi.parent), prepend=":")
     runs = [make_run(tmp_path, "a"), make_run(tmp_path, "b", model="xs-tttt-local_attn3", seed=1)]
     done = train(tmp_path, make_pack(tmp_path, *runs, at_most=at_most))
     assert done.returncode == 0, done.stderr
     assert statuses(tmp_path) == {"a": "finished", "b": "finished"}
     assert {run: artefacts(tmp_path, run) for run in runs} == alone
+    assert done.stdout.splitlines()[-1] == "the parent asked:", "a forked child cannot use a device of its parent"
+    told = []
     for run in runs:
         benchmark = json.loads((tmp_path / f"results/benchmarks/train/{run}.jsonl").read_text())
         assert benchmark["outcome"] == "finished" and benchmark["cpu_s"] > 0
+        told.append((benchmark["s"], benchmark["gpu_s"]))
+        assert benchmark["energy_joules"] == pytest.approx(300 * benchmark["gpu_s"], abs=1)
         assert "epoch" in (tmp_path / f"logs/train/{run}.log").read_text()
+    seconds, of_device = map(sum, zip(*told, strict=True))
+    # side by side they share the device's time
+    assert of_device == pytest.approx(seconds, rel=0.1) if at_most == 1 else of_device < 0.9 * seconds
 
 
 def test_a_mistake_in_one_run_leaves_the_others_alone(tmp_path, alone):

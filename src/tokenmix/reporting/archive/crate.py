@@ -174,7 +174,7 @@ class _Description:
             "paper": [self._file(f"{self.own}/paper.pdf", index["title"])],
             "values": [self._file(f"{self.own}/paper/values.json", "Every number of the paper and what it rests on")],
             "metrics": [
-                self._file(file, f"{Path(file).stem} ({Path(file).parent.name})")
+                self._file(file, f"{Path(file).name} ({Path(file).parent.name})")
                 for file in self.checksums
                 if file.startswith(f"{self.own}/metrics/")
             ],

@@ -85,6 +85,7 @@ def _results(study: Study) -> Iterator[tuple[str, Path]]:
     wanted += [stage_file(results, code) for code in study.index["code"].values()]
     for folder in ("metrics", "profile", "paper/tables"):
         wanted += (study.folder / folder).rglob("*.csv")
+    wanted += (study.folder / "metrics").rglob("*.sha256")
     wanted += [study.folder / name for name in ("audit.json", "paper/values.json", "paper/claims.json")]
     wanted += [study.folder / name for name in ("paper.pdf", "report.html")]
     for path in wanted:

@@ -26,8 +26,8 @@ METADATA = Path(".snakemake", "metadata")
 OTHER_TABLES = ("datasets", "reported", "switches")
 #: where people write
 SOURCES = "paper/"
-#: figures of the metrics of all tables, and those of the profile
-_OF_METRICS = {"scores", "kernels", "confusion", "uplift", "ranks", "reported"}
+#: figures that are drawn when all tables are evaluated, and those of the profile
+_OF_METRICS = {"curves", "scores", "kernels", "confusion", "uplift", "ranks", "reported"}
 _OF_PROFILE = {"mac_mixers", "mac_sizes"}
 _HASH = re.compile(r"[0-9a-f]{64}")
 
