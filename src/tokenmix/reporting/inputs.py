@@ -224,8 +224,9 @@ class Study:
         if path.is_file():
             return path
         lost = sum(not (self.results / "runs" / other / name).is_file() for other in self.index["runs"])
-        every = f"; it and {lost - 1} more: snakemake --until publish --config study={self.name}" if lost > 1 else ""
-        raise UserError(f"{path} is missing; make it again: {self.remake(run, name)}{every}")
+        every = f"snakemake --forcerun publish --until publish --config study={self.name}"
+        more = f"; it and {lost - 1} more: {every}" if lost > 1 else ""
+        raise UserError(f"{path} is missing; make it again: {self.remake(run, name)}{more}")
 
     @property
     def runs(self) -> dict[str, dict[str, Any]]:

@@ -176,6 +176,10 @@ def test_a_missing_file_is_one_message(tmp_path: Path) -> None:
         (run / name).unlink()
         with pytest.raises(UserError, match=rf"{name} is missing; make it again: snakemake \S*{run.name}/{name} --con"):
             read(open_index(path), run.name)
+    for run in (tmp_path / "results/runs").iterdir():
+        (run / "run.json").unlink(missing_ok=True)
+    with pytest.raises(UserError, match=r"; it and 47 more: snakemake --forcerun publish --until publish --config"):
+        assert open_index(path).newest
 
 
 @pytest.mark.parametrize(
