@@ -92,7 +92,7 @@ def main() -> int:
             f"{parallel:5.1f} s: {parallel / together:.2f} times",
             flush=True,
         )
-        if steps == max(arguments.steps):  # trainings of a few minutes, which packs are for, are longer still
+        if steps == max(arguments.steps):  # the nearest to trainings of a few minutes, which packs are for
             missed = serial / together < GAIN or start_up > START_UP
     return int(missed)
 

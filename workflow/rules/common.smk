@@ -51,6 +51,7 @@ SWITCHED_RUNS = [
     for run, entry in PLAN["runs"].items()
     if "switches" in entry["tables"]
 ]
+#: stands for all that the runs of the study left
 ATTESTED = [
     *(file for table in PLAN["tables"] for file in attested_by(table)),
     *(f"{run}/run.json" for run in SWITCHED_RUNS),

@@ -43,7 +43,7 @@ def profile_behind(wildcards):
 
 
 def attested_behind(wildcards):
-    """What made the runs of one table: its footnotes tell where libraries or devices differ."""
+    """Checksums of what made the runs of one table: its footnotes tell where libraries or devices differ."""
     return attested_by(wildcards.table)
 
 

@@ -256,9 +256,8 @@ class Study:
         """The learning curve of one run, one row per validation."""
         path = self._left_by(run, "history.csv")
         if self.run(run)["outputs"].get(path.name, checksum := sha256_file(path)) != checksum:
-            raise UserError(
-                f"{path} is not the file that its run.json attests; remove it: {self.remake(run, path.name)}"
-            )
+            again = f"rm {shlex.quote(str(path))} && {self.remake(run, path.name)}"
+            raise UserError(f"{path} is not the file that its run.json attests; publish it again: {again}")
         return read_rows(path)
 
     def profile(self, name: str) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ import pytest
 from fake_studies import MODELS, make_study, open_study
 
 from tokenmix.errors import UserError
+from tokenmix.files import sha256_file
 from tokenmix.reporting import formats, tables, values
 from tokenmix.reporting.appendix import runs_tex
 from tokenmix.reporting.inputs import Study
@@ -180,6 +181,19 @@ def test_a_missing_file_is_one_message(tmp_path: Path) -> None:
         (run / "run.json").unlink(missing_ok=True)
     with pytest.raises(UserError, match=r"; it and 47 more: snakemake --forcerun publish --until publish --config"):
         assert open_index(path).newest
+
+
+def test_a_learning_curve_that_was_edited_is_refused_with_the_command_that_mends_it(tmp_path: Path) -> None:
+    path = make_study(tmp_path)
+    run = next((tmp_path / "results/runs").iterdir())
+    curve, attestation = run / "history.csv", json.loads((run / "run.json").read_text())
+    attestation["outputs"]["history.csv"] = sha256_file(curve)
+    (run / "run.json").write_text(json.dumps(attestation))
+    assert open_index(path).history(run.name)
+    curve.write_text(curve.read_text().replace("0.", "0.9", 1))
+    mended = rf"publish it again: rm \S*/history\.csv && snakemake \S*{run.name}/history\.csv --config study=fake"
+    with pytest.raises(UserError, match=mended):
+        open_index(path).history(run.name)
 
 
 @pytest.mark.parametrize(
