@@ -3,16 +3,10 @@
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from tokenmix.errors import UserError
-
-# mkstemp makes private files, while shared result folders need the user's own umask. It can only be read by setting
-# it, which is safe here at import, before any thread exists.
-UMASK = os.umask(0)
-os.umask(UMASK)
 
 
 def write_atomic(path: Path | str, data: str | bytes) -> None:
@@ -25,22 +19,30 @@ def write_atomic(path: Path | str, data: str | bytes) -> None:
     content = data.encode() if isinstance(data, str) else data
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = unfinished(path)
+        file = temporary.open("xb")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; make the folder writable or choose another") from error
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~UMASK)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise UserError(f"cannot write {path}: {error.strerror}; free some space or choose another folder") from error
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def unfinished(path: Path) -> Path:
+    """A hidden name beside `path` that nobody else takes, for a file or folder that is renamed to it once it is whole.
+
+    Made by `open` or `mkdir` it follows the user's umask, as shared result folders need; `tempfile` makes private ones.
+    """
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}")
 
 
 def canonical_json(value: Any) -> str:

@@ -3,13 +3,12 @@
 import importlib
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from tokenmix.data.card import Facts
 from tokenmix.data.samples import write_samples
 from tokenmix.errors import UserError
-from tokenmix.files import UMASK
+from tokenmix.files import unfinished
 
 
 def publish(kind: str, source: Path | None, facts: Facts, out: Path) -> None:
@@ -21,8 +20,8 @@ def publish(kind: str, source: Path | None, facts: Facts, out: Path) -> None:
     module = importlib.import_module(f"tokenmix.data.prepare_{kind}")
     out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link that shall be replaced
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+        work = unfinished(out)
+        work.mkdir(parents=True)
     except OSError as error:
         raise UserError(f"cannot write below {out.parent}: {error.strerror}; choose another data folder") from error
     try:
@@ -43,7 +42,6 @@ def _rename(work: Path, out: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-    work.chmod(0o777 & ~UMASK)  # mkdtemp made it private
     # a rename cannot replace a filled folder: an older one steps aside first
     aside = work.with_name(f"{work.name}.old")
     if out.exists():

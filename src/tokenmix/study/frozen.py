@@ -8,12 +8,11 @@ import contextlib
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from tokenmix.errors import UserError
-from tokenmix.files import UMASK, pretty_json, read_json, write_atomic
+from tokenmix.files import pretty_json, read_json, unfinished, write_atomic
 from tokenmix.study.code import DIGITS, PACKAGE, CodeIdentity, file_hash, root_of
 from tokenmix.study.installed import LISTING
 from tokenmix.study.tolerant import read_object
@@ -45,28 +44,27 @@ def freeze_code(identity: CodeIdentity, source: Path, results: Path) -> Path:
                     write_atomic(folder / ORIGIN, pretty_json(origin))
         return folder
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        copy = unfinished(folder)
+        copy.mkdir(parents=True)
     except OSError as error:
         raise UserError(f"cannot write {folder.parent}: {error.strerror}; make it writable") from error
     try:
-        unfinished.chmod(0o777 & ~UMASK)  # mkdtemp made it private
         for file in identity.files:
-            target = unfinished / file
+            target = copy / file
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(_original(file, source), target)
-        write_atomic(unfinished / LISTING, pretty_json(_listing(identity)))
-        write_atomic(unfinished / ORIGIN, pretty_json(git_origin(source, own)))
-        check_frozen(unfinished, identity)  # an edit between hashing and copying must not slip in
+        write_atomic(copy / LISTING, pretty_json(_listing(identity)))
+        write_atomic(copy / ORIGIN, pretty_json(git_origin(source, own)))
+        check_frozen(copy, identity)  # an edit between hashing and copying must not slip in
         try:
-            unfinished.rename(folder)
+            copy.rename(folder)
         except OSError:
             # another process froze the same code in the meantime
             check_frozen(folder, identity)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror}; free some space") from error
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(copy, ignore_errors=True)
     return folder
 
 

@@ -23,9 +23,7 @@ tables: {only: {scale: xs, mixers: {identity: }}}
 USERS = """
 import json, os, sys
 from pathlib import Path
-from tokenmix import files
 from tokenmix.errors import UserError
-from tokenmix.study import frozen
 from tokenmix.study.load import load_config
 from tokenmix.study.packs import freeze_packs
 from tokenmix.study.plan import freeze, resolve
@@ -39,7 +37,6 @@ for user, mask in users:
         os.setgid(group)
         os.setuid(user)
         os.umask(mask)
-        files.UMASK = frozen.UMASK = mask
         try:
             plan = freeze(load_config(Path(root)), Path(root), Path(root, "src"))
             freeze_packs(plan.content, Path(root), workers=1)

@@ -14,7 +14,6 @@ from training_runs import RUN, make_plan, outputs
 #: everything is imported by a training of the test's own user; then children become the users, one after the other
 USERS = """
 import json, os, sys
-from tokenmix import files
 from tokenmix.training.__main__ import main
 
 first, shared, *users = json.loads(sys.argv[1])
@@ -28,7 +27,6 @@ for user in users:
         os.setgid(user["group"])
         os.setuid(user["id"])
         os.umask(user["mask"])
-        files.UMASK = user["mask"]
         os._exit(main([shared["plan"], *user["arguments"]]))
     print(user["id"], os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
