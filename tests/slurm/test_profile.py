@@ -1,5 +1,6 @@
 """The profile and the cluster for trying it, against a real SLURM: two nodes, no accounting, sacct installed."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import pytest
 from checkout import BIN, ROOT
 
 CLUSTER = Path(__file__).parent / "cluster"
+#: its exit code where no SLURM can run on this machine
+CANNOT = 3
 #: three rules that need nothing of the study, under the head's check
 WORKFLOW = f"""
 import sys
@@ -161,6 +164,15 @@ def test_a_folder_that_holds_other_things_is_left_alone(cluster, tmp_path):
     refused = script("up", tmp_path)
     assert refused.returncode == 2 and f"{tmp_path} holds what is of no cluster" in refused.stderr
     assert (tmp_path / "state/thesis.tex").exists()
+
+
+def test_only_root_starts_a_cluster():
+    another = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    # through a pipe, since another user may not be let into this checkout
+    refused = subprocess.run(
+        ["bash", "-s", "up", "/nowhere"], input=CLUSTER.read_text(), cwd="/", capture_output=True, text=True, **another
+    )
+    assert (refused.returncode, refused.stderr) == (CANNOT, "error: starting a SLURM needs root\n")
 
 
 def test_without_a_slurm_the_head_says_so(tmp_path):
