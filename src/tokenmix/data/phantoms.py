@@ -5,7 +5,7 @@ Two families, each with four classes of equal size that no single pixel gives aw
 - `phantom_tissue` (grey): noisy random textures whose correlation is longer along one of four directions, the
   class. Each image holds the very same grey values (ranks of a random field) and the texture is stationary:
   mean, contrast, histogram and position carry nothing.
-- `phantom_organs` (colour): two organs far from each other, among vessels that mean nothing. The class is
+- `phantom_organs` (colour): two organs apart from each other, and a vessel that means nothing. The class is
   their *relation*: side by side or one above the other, of the same stain or not. Each organ alone says
   little about the stains' agreement; the amounts of both stains, one of which is commoner, say much.
 """
@@ -38,10 +38,10 @@ def balanced_labels(count: int, classes: int, seed: int) -> np.ndarray:
 # --- tissue -------------------------------------------------------------------------------------------------
 
 #: correlation lengths across and along a fibre as shares of the image's side; its direction's spread in radians
-FIBRE_WIDTH, FIBRE_LENGTH = 0.038, 0.08
+FIBRE_WIDTH, FIBRE_LENGTH = 0.038, 0.14
 WANDER = 0.15
 #: share of the variance that is uncorrelated noise
-TISSUE_NOISE = 0.5
+TISSUE_NOISE = 0.35
 
 
 def tissue(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -69,14 +69,13 @@ def _equal_histogram(field: np.ndarray) -> np.ndarray:
 # --- organs -------------------------------------------------------------------------------------------------
 
 #: radius of an organ, and the smallest and largest distance between the two, as shares of the image's side
-RADIUS = (0.11, 0.14)
+RADIUS = (0.12, 0.15)
 DISTANCE = (0.32, 0.45)
 #: how far the line through both may turn from its axis, in radians
 TURN = 0.5
 #: the two stains, the background's brightness, the spread of a colour, and the noise of a pixel
 STAINS = np.array([[215.0, 90.0, 100.0], [90.0, 110.0, 215.0]])
-BACKGROUND, COLOUR_SPREAD, ORGAN_NOISE = 60.0, 10.0, 10.0
-VESSELS = 2
+BACKGROUND, COLOUR_SPREAD, ORGAN_NOISE = 60.0, 6.0, 10.0
 #: share of the commoner stain: at one half nothing but the agreement itself would lead a learner to look at stains
 COMMON_STAIN = 0.7
 
@@ -86,10 +85,9 @@ def organs(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarra
     n = len(labels)
     yy, xx = (grid[None] for grid in np.mgrid[0:size, 0:size] / (size - 1))
     canvas = np.full((n, size, size, 3), BACKGROUND) + rng.normal(0, COLOUR_SPREAD, (n, 1, 1, 3))
-    for _ in range(VESSELS):
-        place, extent = rng.uniform(0, 1, (2, n)), rng.uniform(0.02, 0.045, n)
-        grey = np.broadcast_to(rng.uniform(80, 130, (n, 1)), (n, 3))
-        _paint(canvas, _distance(yy, xx, place) < extent[:, None, None], grey)
+    place, extent = rng.uniform(0, 1, (2, n)), rng.uniform(0.02, 0.045, n)
+    grey = np.broadcast_to(rng.uniform(80, 130, (n, 1)), (n, 3))
+    _paint(canvas, _distance(yy, xx, place) < extent[:, None, None], grey)
     first = (rng.random(n) >= COMMON_STAIN).astype(np.int64)
     for place, stain in zip(_pair_of_places(labels // 2, rng), (first, first ^ (labels % 2)), strict=True):
         inside = _distance(yy, xx, place) < rng.uniform(*RADIUS, n)[:, None, None]
