@@ -1,6 +1,6 @@
 """Are the phantoms a fair test? Logistic regression on pixels against the mixers, three seeds each.
 
-    python -m benchmarks.phantoms [--seeds 3] [--mixers identity,pooling3,...] [--iterations 120]
+    python -m benchmarks.phantoms [--seeds 3] [--mixers identity,pooling3,...] [--iterations 112]
 
 Prints test accuracy (classes are even: balanced accuracy) with 95 % t-intervals over seeds, then three
 verdicts: the distance of logistic regression from the best mixer (at least 0.15), the pairs of mixers whose

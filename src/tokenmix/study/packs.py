@@ -20,6 +20,8 @@ from tokenmix.study.tolerant import read_object
 
 #: runs side by side at most on one GPU, where the config leaves the number to a probe
 PROBED_AT_MOST = 4
+#: a share of a pack that is spread over the others: all workers but one would wait for one more pack at the end
+TRIFLE = 0.25
 
 
 @refusals_told()
@@ -76,7 +78,7 @@ def arrange(runs: Mapping[str, Mapping[str, Any]], minutes: float, workers: int,
     for group in groups.values():
         load = sum(cost[run] for run in group)
         wanted = load / minutes if workers == 1 else max(load / minutes, 2 * workers * load / total)
-        packs += _balance(group, cost, min(len(group), max(1, math.ceil(wanted))))
+        packs += _balance(group, cost, min(len(group), max(1, math.ceil(wanted - TRIFLE))))
     return packs
 
 

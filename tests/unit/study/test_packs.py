@@ -65,6 +65,12 @@ def test_all_workers_of_a_machine_have_something_to_do():
     assert len(arranged) == 8 and {len(pack) for pack in arranged} == {2}
 
 
+def test_two_like_data_sets_give_two_workers_as_much_to_do():
+    # colour costs a little more than grey
+    runs = {f"{n}-{c}": entry(data_folder=f"data/{c}", channels=c) for n in range(8) for c in (1, 3)}
+    assert [len(pack) for pack in arrange(runs, 60, 2, gpu=False)] == [4] * 4
+
+
 def index(*runs):
     return {
         "study": "s",
