@@ -1,12 +1,12 @@
 """Are the phantoms a fair test? Logistic regression on pixels against the mixers, three seeds each.
 
-    python -m benchmarks.phantoms [--seeds 3] [--mixers identity,pooling3,...] [--iterations 112]
+    python -m benchmarks.phantoms [--seeds 3] [--mixers identity,pooling3,...] [--iterations 96]
 
 Prints test accuracy (classes are even: balanced accuracy) with 95 % t-intervals over seeds, then three
 verdicts: the distance of logistic regression from the best mixer (at least 0.15), the pairs of mixers whose
 intervals are disjoint, and which of these pairs the other family orders the other way round. Exit code 1
 where one of them is not as asked. A plain loop, so that it judges the data and not the training engine, with
-the models and settings of the demonstration but for --iterations. About twenty minutes on one core.
+the models and settings of the demonstration but for --iterations. About a quarter of an hour on one core.
 """
 
 import argparse
