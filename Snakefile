@@ -24,7 +24,7 @@ if workflow.is_main_process:
     from cluster import check_cluster, tell_refused_jobs
     from head import begin, stop_if_too_costly
 
-    begin(workflow, config)
+    freeze_files_of_runs = begin(workflow, config)
 else:
     # the warning before a time limit is for the training, which writes its state
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -99,6 +99,7 @@ rule all:
 onstart:
     stop_if_too_costly(workflow, PLAN)
     check_cluster(workflow)
+    freeze_files_of_runs()
 
 
 onerror:

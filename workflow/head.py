@@ -9,6 +9,7 @@ import shutil
 import sys
 import threading
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,7 +20,7 @@ from tokenmix.files import write_atomic
 from tokenmix.study.cost import Throughput, estimate, has_gpu, too_costly_here
 from tokenmix.study.load import load_config
 from tokenmix.study.packs import freeze_packs
-from tokenmix.study.plan import freeze
+from tokenmix.study.plan import freeze_runs, freeze_study
 from tokenmix.study.tolerant import read_object
 from tokenmix.training.lease import is_gone, machine, this_process
 
@@ -28,14 +29,14 @@ from tokenmix.training.lease import is_gone, machine, this_process
 BEAT, SILENCE = 30.0, 600.0
 
 
-def begin(workflow, overrides: dict) -> None:
-    """All that must be so before the rules are read."""
+def begin(workflow, overrides: dict) -> Callable[[], None]:
+    """All that must be so before the rules are read; returns what else must be done before the first job."""
     # thousands of jobs are built now and none is dropped: looking for garbage all the time took a seventh of a dry run
     gc.freeze()
     gc.set_threshold(200_000, 20, 20)
     use_this_python()
     free_locks_of_the_dead()
-    freeze_plan(workflow, overrides)
+    return freeze_plan(workflow, overrides)
 
 
 def use_this_python() -> None:
@@ -43,13 +44,16 @@ def use_this_python() -> None:
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
-def freeze_plan(workflow, overrides: dict) -> None:
-    """Freeze the study that config.yaml and the command line ask for, and tell all jobs where it lies."""
+def freeze_plan(workflow, overrides: dict) -> Callable[[], None]:
+    """Freeze the study that config.yaml and the command line ask for, and tell all jobs where it lies.
+
+    The file of each run is left to the function that it returns: a dry run of thousands needs none of them.
+    """
     root = Path(workflow.basedir)
     workers = trains_at_once(workflow)
     try:
         config = load_config(root, overrides=overrides)
-        plan = freeze(config, root=root)
+        plan = freeze_study(config, root)
         packs = freeze_packs(plan.content, root, workers)
     except UserError as error:
         refuse(str(error))
@@ -62,6 +66,14 @@ def freeze_plan(workflow, overrides: dict) -> None:
     mirrors = [os.environ.get("TOKENMIX_MIRRORS", ""), *configured]
     os.environ["TOKENMIX_MIRRORS"] = os.pathsep.join(filter(None, mirrors))
     os.environ["TOKENMIX_OFFLINE"] = "1" if config.data.offline else os.environ.get("TOKENMIX_OFFLINE", "")
+
+    def freeze_files_of_runs() -> None:
+        try:
+            freeze_runs(plan, config)
+        except UserError as error:
+            refuse(str(error))
+
+    return freeze_files_of_runs
 
 
 def trains_at_once(workflow) -> int:

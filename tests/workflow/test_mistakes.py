@@ -47,6 +47,18 @@ def test_the_full_study_stops_where_there_is_no_gpu(checkout):
 def test_the_full_study_can_be_planned_anywhere(checkout):
     done = checkout.snakemake("-n", "all", study="full")
     assert done.returncode == 0, done.stdout[-3000:]
+    assert not list(checkout.folder.glob("results/plan/imagewoof*")), "thousands of files are for those who train"
+
+
+def test_an_edited_plan_file_stops_all_before_the_first_job(checkout):
+    (run, *_) = checkout.planned("tables")
+    plan = checkout.folder / f"results/plan/{run}.json"
+    plan.write_text("{}")
+    done = checkout.snakemake("tables")
+    assert done.returncode != 0 and "Traceback" not in done.stdout
+    assert f"results/plan/{run}.json was edited" in done.stdout
+    assert not list(checkout.folder.glob("data/phantom*")), "the images were not even prepared"
+    plan.unlink()
 
 
 def test_results_that_cannot_be_written(checkout):

@@ -108,11 +108,19 @@ def resolve(config: Config, root: Path, source: Path = SOURCE) -> Plan:
 
 @refusals_told()
 def freeze(config: Config, root: Path, source: Path = SOURCE) -> Plan:
-    """Resolve the study and write its plan: code, data identities, a file a run, the study index.
+    """Resolve the study and write its plan: code, data identities, the study index, a file a run.
 
     Everything is named by its content, so that jobs of earlier plans keep the files they were started
     with. Raises UserError like `resolve`, where results cannot be written and where frozen files were edited.
     """
+    plan = freeze_study(config, root, source)
+    freeze_runs(plan, config)
+    return plan
+
+
+@refusals_told()
+def freeze_study(config: Config, root: Path, source: Path = SOURCE) -> Plan:
+    """Like `freeze`, but for the file of each run: all that reading the workflow needs."""
     plan = resolve(config, root, source)
     codes = list({run.code.hash: run.code for run in plan.runs.values()}.values())
     codes += [code_identity((PACKER,), source), workbench(source)]
@@ -126,16 +134,21 @@ def freeze(config: Config, root: Path, source: Path = SOURCE) -> Plan:
     for stage in stage_identities({run.run.model for run in plan.runs.values()}, source).values():
         if not stage_file(plan.results, stage.hash).is_file():
             write_atomic(stage_file(plan.results, stage.hash), pretty_json(stage.parts))
-    files = {plan.results / "plan" / f"{name}.json": run_file(run, config) for name, run in plan.runs.items()}
-    new = {path: text for path, content in files.items() if (text := _text_to_write(path, content))}
-    # each write waits for the disk: thousands of them are quicker side by side
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(write_atomic, new.keys(), new.values()))
     if plan.index.is_file():
         plan.index.touch()  # the newest index is that of the study as it is now
     else:
         write_atomic(plan.index, plan.text)
     return plan
+
+
+@refusals_told()
+def freeze_runs(plan: Plan, config: Config) -> None:
+    """Write the file of each run, which its job reads; raises UserError like `freeze`."""
+    files = {plan.results / "plan" / f"{name}.json": run_file(run, config) for name, run in plan.runs.items()}
+    new = {path: text for path, content in files.items() if (text := _text_to_write(path, content))}
+    # each write waits for the disk: thousands of them are quicker side by side
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write_atomic, new.keys(), new.values()))
 
 
 def _note_needs(plan: Plan, config: Config, root: Path, codes: Sequence[CodeIdentity]) -> None:
