@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 NASTY = (
     "", " ", "-x", "--", "..", "../x", "/etc/passwd", "~", "~nobody/x", "a b", "a;b", "$(touch canary)", "`id`",
     "'", '"', "\\", "%", "{a}", "{{", "a:b", "a\nb", "a\0b", "é", "名", "\u202e", "\ufeff", "x" * 300,
-    "null", "1e3", "08", "*", "[", "https://[", "http://127.0.0.1/x", "https://a/..", "full",
+    "null", "1e3", "08", "*", "[", "[key]", "https://[", "http://127.0.0.1/x", "https://a/..", "full",
     "s12-tttt-conv3", "resnet18-k3",
 )  # fmt: skip
 NUMBERS = (0, -1, 1, 3, 2**31, 2**64, 10**400, -(10**400), 1e308, -0.0, float("inf"), float("nan"), 1e-320, 0.5)

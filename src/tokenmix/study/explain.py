@@ -19,13 +19,20 @@ def findings_of(error: ValidationError, model: type[BaseModel]) -> dict[Place, s
     """What is wrong, by place: one sentence for each of pydantic's errors."""
     findings: dict[Place, str] = {}
     for item in error.errors(include_url=False):
-        is_key = bool(item["loc"]) and item["loc"][-1] == "[key]"
+        is_key = _is_of_a_key(item, model)
         place = item["loc"][:-1] if is_key else item["loc"]
         if union := _union_in(model, place):
             findings.setdefault(union, _not_allowed(item, union, model))
         else:
             findings.setdefault(place, _sentence(item, place, is_key, model))
     return findings
+
+
+def _is_of_a_key(item: Any, model: type[BaseModel]) -> bool:
+    # pydantic adds a part `[key]` to the place of a key that is wrong itself; what somebody wrote may read the same
+    *above, last = item["loc"] or [None]
+    within = _strip(type_at(model, tuple(above[:-1]))[0])[0]
+    return last == "[key]" and item["type"] != "extra_forbidden" and bool(above) and get_origin(within) is dict
 
 
 def dotted(place: Place) -> str:

@@ -269,6 +269,17 @@ def test_a_value_of_several_types_is_explained_as_one() -> None:
     assert shape[0] == ("shape",) and "a mapping with the keys edge, or true or false, or nothing" in shape[1]
 
 
+def test_a_key_may_read_like_the_mark_of_the_library_that_checks_types(project: Path) -> None:
+    (mixer,) = overlaid(project, "tables: {first: {mixers: {'[key]': 5}}}")
+    assert "tables.first.mixers.[key]: " in mixer and "`5` is not allowed" in mixer
+    (top,) = overlaid(project, "'[key]': 1")
+    assert "[key]: unknown key" in top
+    (inner,) = overlaid(project, "tables: {first: {'[key]': 1}}")
+    assert "tables.first.[key]: unknown key" in inner
+    (name,) = overlaid(project, "tables: {'[key]': {mixers: {pooling: [3]}}}")
+    assert "tables.[key]: `[key]` cannot be a name here; it needs a text of small letters" in name
+
+
 @pytest.mark.parametrize(
     "text",
     [
