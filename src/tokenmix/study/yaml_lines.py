@@ -127,7 +127,6 @@ def _construct(node: yaml.Node, place: Place, document: Document, around: frozen
         return None
     if node.tag not in _DEFAULT_TAGS:
         document.problems.append(Problem(f"{document.name}:{line}", f"tags are not used here: remove `{node.tag}`"))
-        return None
     around |= {id(node)}
     if isinstance(node, yaml.ScalarNode):
         return _scalar(node)

@@ -342,6 +342,7 @@ def test_a_file_that_is_not_yaml_does_not_hide_the_other_files_mistakes(project:
         (b"- 1\n", ["config.yaml:1: must be a mapping"]),
         (b"a:\n\tb: 1\n", ["config.yaml:2: is not valid YAML"]),
         (b"seeds: !!python/object/apply:os.getcwd []\n", ["config.yaml:1: tags are not used here"]),
+        (b"!mine\nsede: 1\n", ["config.yaml:1: tags are not used here", "config.yaml:2: sede: unknown key"]),
         (b"seeds: &x [*x]\n", ["config.yaml:1: an alias stands inside what it names"]),
         (b"? [1]\n: 2\n", ["config.yaml:1: a key must be a word"]),
         (b"3: 4\n", ["config.yaml:1: 3: unknown key"]),
@@ -355,9 +356,10 @@ def test_a_file_that_is_not_yaml_does_not_hide_the_other_files_mistakes(project:
 )
 def test_broken_files(project: Path, content: bytes, words: list[str]) -> None:
     (project / "config.yaml").write_bytes(content)
-    report = "\n".join(mistakes(project, study="full"))
-    for word in words:
-        assert word in report
+    for study in ("full", None):  # named, or as this very file says
+        report = "\n".join(mistakes(project, study=study))
+        for word in words:
+            assert word in report
 
 
 @pytest.mark.parametrize("rate", ["1" + "0" * 400, "-1" + "0" * 400, "1e999", ".inf"])
