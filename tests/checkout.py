@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
-#: two models on one family of phantoms, one seed, a dozen steps
+#: two models on small images of one family of phantoms, one seed, a dozen steps
 TINY = """\
 title: A study of seconds
 seeds: [0]
@@ -16,7 +16,7 @@ training: {iterations: 12, batch_size: 64, warmup_epochs: 0, affine_std: 0.06, p
 execution: {needs_gpu: false}
 claims: {may_fail: true}
 datasets:
-  phantom_tissue: {size: 28}
+  phantom_tissue: {size: 16}
 paper_tables: [classification_4t]
 tables:
   classification_4t:

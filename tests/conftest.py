@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -35,8 +36,16 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory) -> Path:
-    """The folder of the study of faults when nothing happens to it."""
-    with Scene(tmp_path_factory.mktemp("undisturbed")) as scene:
-        scene.finish()
-        return scene.folder
+def undisturbed(tmp_path_factory, worker_id) -> Path:
+    """The folder of the study of faults when nothing happens to it; the first worker that needs it computes it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+    folder, finished = shared / "undisturbed", shared / "undisturbed.finished"
+    with (shared / "undisturbed.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not finished.exists():
+            folder.mkdir(exist_ok=True)
+            with Scene(folder) as scene:
+                scene.finish()
+            finished.touch()
+    return folder

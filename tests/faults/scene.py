@@ -15,7 +15,7 @@ from pathlib import Path
 
 from checkout import TINY, Checkout
 
-#: two runs in one pack, each of two epochs and some seconds: long enough to be hit in the middle
+#: two runs in one pack, each of two epochs and a few seconds: long enough to be hit in the middle
 STUDY = (
     TINY.replace("iterations: 12", "iterations: 64")
     .replace("batch_size: 64", "batch_size: 32")

@@ -20,8 +20,8 @@ def test_the_embedded_study_runs_in_slurm_jobs_and_ends_with_the_pdf(cluster, tm
     if not shutil.which("latexmk"):
         pytest.skip("LaTeX is missing: make tex")
     checkout = Checkout(tmp_path)
-    # two epochs: what SLURM does with the jobs is tested here, and the suite has minutes
-    checkout.edit("workflow/studies/demo.yaml", "iterations: 96 ", "iterations: 32 ")
+    # one epoch: what SLURM does with the jobs is tested here, and the suite has minutes
+    checkout.edit("workflow/studies/demo.yaml", "iterations: 96 ", "iterations: 16 ")
     done = checkout.snakemake("--profile", "slurm", "all", study="demo", env=cluster, timeout=1500)
     assert done.returncode == 0, done.stdout[-4000:]
     assert (tmp_path / "results/demo/paper.pdf").read_bytes().startswith(b"%PDF")

@@ -58,7 +58,7 @@ def test_a_second_call_has_nothing_to_do(finished):
 
 def test_the_paper_shows_the_values_of_the_registry(finished):
     values = json.loads((finished.folder / "results/tiny/paper/values.json").read_text())
-    value = values["auc/phantom_tissue-28/xs-tttt-pooling3/scratch"]
+    value = values["auc/phantom_tissue-16/xs-tttt-pooling3/scratch"]
     table = (finished.folder / "results/tiny/paper/tables/classification_4t.csv").read_text()
     assert str(value["value"])[:6] in table
     assert len(value["runs"]) == 1 and (finished.folder / "results/runs" / value["runs"][0] / "run.json").exists()
@@ -112,7 +112,7 @@ def tokenmix(checkout: Checkout, *arguments: str) -> str:
 
 def test_a_number_is_traced_and_its_command_computes_it_again(finished):
     chain = json.loads(tokenmix(finished, "trace", "classification_4t", "pooling3", "phantom_tissue", "auc", "--json"))
-    assert chain["key"] == "auc/phantom_tissue-28/xs-tttt-pooling3/scratch" and not chain["problems"]
+    assert chain["key"] == "auc/phantom_tissue-16/xs-tttt-pooling3/scratch" and not chain["problems"]
     dry = subprocess.run(
         [*finished.command()[:1], *chain["command"].split()[1:], "-n"],
         cwd=finished.folder, capture_output=True, text=True,
@@ -186,8 +186,8 @@ def test_a_mixer_retrains_its_own_runs_only(finished, tmp_path):
 def test_a_learning_rate_retrains_the_runs_that_use_it(finished, tmp_path):
     checkout = copied(finished, tmp_path)
     checkout.edit(
-        "workflow/studies/tiny.yaml", "phantom_tissue: {size: 28}",
-        "phantom_tissue: {size: 28}\n  phantom_organs: {size: 28, training: {lr: 0.002}}",
+        "workflow/studies/tiny.yaml", "phantom_tissue: {size: 16}",
+        "phantom_tissue: {size: 16}\n  phantom_organs: {size: 16, training: {lr: 0.002}}",
     )  # fmt: skip
     checkout.edit(
         "workflow/studies/tiny.yaml", "datasets: [phantom_tissue]", "datasets: [phantom_tissue, phantom_organs]"
@@ -210,7 +210,7 @@ def test_an_edit_of_the_tables_rebuilds_tables_and_the_pdf(finished, tmp_path):
 def test_all_that_reads_of_every_run_looks_at_the_checksums(finished):
     rows = [line.split("\t") for line in finished.snakemake("-D", "all").stdout.splitlines() if line.count("\t") == 7]
     of = {column: place for place, column in enumerate(rows[0])}
-    looks = {row[of["rule"]] for row in rows if "/phantom_tissue-28.sha256" in row[of["input-file(s)"]]}
+    looks = {row[of["rule"]] for row in rows if "/phantom_tissue-16.sha256" in row[of["input-file(s)"]]}
     assert looks == {"table", "table_of_reported", "values", "runs_appendix", "report_page", "figure"}
     drawn = {row[0].split("/")[-1] for row in rows if row[2] == "figure" and ".sha256" in row[of["input-file(s)"]]}
     assert {"curves.pdf", "uplift.pdf"} <= drawn and "scores.pdf" not in drawn
@@ -250,7 +250,7 @@ def test_config_and_code_may_break_while_the_study_runs(finished, tmp_path):
         assert record["status"] == "finished"
         assert record["spec"] == plan["spec"]
         assert record["hashes"]["code"] == plan["code"]["hash"] and record["hashes"]["data"] == plan["data"]["hash"]
-    for file in ("metrics/classification_4t/phantom_tissue-28.cells.csv", "paper/tables/classification_4t.tex"):
+    for file in ("metrics/classification_4t/phantom_tissue-16.cells.csv", "paper/tables/classification_4t.tex"):
         made, undisturbed = (folder / "results/tiny" / file for folder in (tmp_path, finished.folder))
         assert made.read_bytes() == undisturbed.read_bytes()
     for path, text in whole.items():
@@ -260,7 +260,7 @@ def test_config_and_code_may_break_while_the_study_runs(finished, tmp_path):
 
 def test_an_edit_after_the_start_reaches_no_result(finished, tmp_path):
     checkout = copied(finished, tmp_path)
-    cells = tmp_path / "results/tiny/metrics/classification_4t/phantom_tissue-28.cells.csv"
+    cells = tmp_path / "results/tiny/metrics/classification_4t/phantom_tissue-16.cells.csv"
     before = cells.read_bytes()
     # the last thing that the head does before its first job, long after it froze the plan
     checkout.edit(

@@ -111,7 +111,7 @@ def test_folders_reach_commands_as_one_argument(checkout: Checkout, plain: int, 
     made = calls(commands(checkout, "named"), tmp_path / "shell")
     assert len(made) == plain > 5
     arguments = [argument for given, _ in made for argument in given]
-    assert any(re.fullmatch(re.escape(f"{name}/data/") + r"phantom_tissue-28\.\w{8}", text) for text in arguments)
+    assert any(re.fullmatch(re.escape(f"{name}/data/") + r"phantom_tissue-16\.\w{8}", text) for text in arguments)
     assert any(text.startswith(f"{name}/results/plan/") and text.endswith(".json") for text in arguments)
     assert any(search.endswith(f"{name}/results/code/{Path(search).name}") for _, search in made)
     assert not {"touch", "canary", "b;touch"} & set(arguments)
