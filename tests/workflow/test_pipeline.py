@@ -1,5 +1,6 @@
 """The whole pipeline on a study of seconds: from phantoms to the PDF, and what makes which part of it stale."""
 
+import hashlib
 import json
 import os
 import re
@@ -250,6 +251,8 @@ def test_config_and_code_may_break_while_the_study_runs(finished, tmp_path):
         assert record["status"] == "finished"
         assert record["spec"] == plan["spec"]
         assert record["hashes"]["code"] == plan["code"]["hash"] and record["hashes"]["data"] == plan["data"]["hash"]
+        attested = {name: hashlib.sha256((run / name).read_bytes()).hexdigest() for name in record["outputs"]}
+        assert record["outputs"] == attested and len(attested) == 3
     for file in ("metrics/classification_4t/phantom_tissue-16.cells.csv", "paper/tables/classification_4t.tex"):
         made, undisturbed = (folder / "results/tiny" / file for folder in (tmp_path, finished.folder))
         assert made.read_bytes() == undisturbed.read_bytes()
