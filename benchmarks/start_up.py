@@ -1,6 +1,6 @@
-"""Start of a training job to its first step, from the plan as the workflow runs it; at most 7 s on two cores.
+"""Start of a training to its first step, from a plan file, on the working tree's code; at most 7 s on two cores.
 
-    python benchmarks/start_up.py [--repeats 3] [--models xs-tttt-pooling3 ...]
+    python -m benchmarks.start_up [--repeats 3] [--models xs-tttt-pooling3 ...]
 
 Prints for each model the seconds from the start of the process to the end of its first step (import of torch
 included), as the median of some repeats, next to a bare `import torch`. The last line is the first run of local
