@@ -48,7 +48,7 @@ def test_every_page_says_that_it_shows_phantoms(finished):
 def test_figures_that_were_left_out_are_not_described(finished):
     text = " ".join(pdf_text(finished.folder / "results/tiny/paper.pdf").split())
     assert text.count("Left out.") >= 3
-    assert "against the kernel. An effect" not in text and "hold every published value" not in text
+    assert "effect of the kernel size would appear there" not in text and "hold every published value" not in text
     assert "This study has no cell that was published (Figure" in text
 
 
