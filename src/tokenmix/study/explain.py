@@ -30,9 +30,9 @@ def findings_of(error: ValidationError, model: type[BaseModel]) -> dict[Place, s
 
 def _is_of_a_key(item: Any, model: type[BaseModel]) -> bool:
     # pydantic adds a part `[key]` to the place of a key that is wrong itself; what somebody wrote may read the same
-    *above, last = item["loc"] or [None]
-    within = _strip(type_at(model, tuple(above[:-1]))[0])[0]
-    return last == "[key]" and item["type"] != "extra_forbidden" and bool(above) and get_origin(within) is dict
+    if item["loc"][-1:] != ("[key]",) or item["type"] == "extra_forbidden":
+        return False
+    return get_origin(_strip(type_at(model, item["loc"][:-2])[0])[0]) is dict
 
 
 def dotted(place: Place) -> str:
