@@ -173,7 +173,7 @@ def _plain(error: Exception) -> str:
 
 @contextmanager
 def _progress(name: str, start: int, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, one line in a log file; yields what is called with each number of new bytes."""
+    """A bar on a terminal, a line for each tenth in a log file; yields what is called with each number of new bytes."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -184,4 +184,12 @@ def _progress(name: str, start: int, total: int | None) -> Iterator[Callable[[in
             yield lambda count: bar.advance(task, count)
         return
     print(f"fetching {name}" + (f", {total} bytes" if total else ""), file=sys.stderr)
-    yield lambda count: None
+    received = start
+
+    def advance(count: int) -> None:
+        nonlocal received
+        before, received = received, received + count
+        if total and before * 10 // total < received * 10 // total:
+            print(f"{name}: {received * 100 // total} %", file=sys.stderr, flush=True)
+
+    yield advance

@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-#: how many images are computed at once (the largest temporary array is 8 bytes x CHUNK x size x size)
-CHUNK = 256
+#: pixels computed at once: 256 images of 28 pixels, few large ones; temporary arrays hold 8 bytes for each and channel
+CHUNK_PIXELS = 256 * 28 * 28
 
 
 def generate(family: str, labels: np.ndarray, size: int, seed: int) -> np.ndarray:
@@ -25,7 +25,8 @@ def generate(family: str, labels: np.ndarray, size: int, seed: int) -> np.ndarra
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     draw = FAMILIES[family]
-    parts = [draw(labels[start : start + CHUNK], size, rng) for start in range(0, len(labels), CHUNK)]
+    chunk = max(1, CHUNK_PIXELS // size**2)
+    parts = [draw(labels[start : start + chunk], size, rng) for start in range(0, len(labels), chunk)]
     return np.concatenate(parts)
 
 

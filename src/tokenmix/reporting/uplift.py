@@ -11,7 +11,8 @@ from tokenmix.reporting.names import INITS, metric_name, model_name
 from tokenmix.reporting.records import Cell, CellKey, is_number
 from tokenmix.reporting.registry import Registry, Value
 from tokenmix.reporting.tex import key
-from tokenmix.study.options import FROM_SCRATCH, norm_of
+from tokenmix.study.grammar import FROM_SCRATCH
+from tokenmix.study.options import norm_of
 
 
 @dataclass(frozen=True)

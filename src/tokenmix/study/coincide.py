@@ -7,8 +7,8 @@ mixer sees everything, and kernels that differ in name only must not be ranked a
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tokenmix.study.grammar import ModelSpec, parse_model
-from tokenmix.study.options import FROM_SCRATCH, norm_of, options_of
+from tokenmix.study.grammar import FROM_SCRATCH, ModelSpec, parse_model
+from tokenmix.study.options import norm_of, options_of
 
 #: (kernel, stride, padding) of the embedding before each stage, as in `models/metaformer.py`
 STEMS = {"s12": (7, 4, 2), "xs": (7, 2, 3)}

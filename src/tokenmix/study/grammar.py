@@ -34,6 +34,8 @@ EXTENSIONS: dict[str, tuple[str, ...] | None] = {
 }
 #: Mixers with attention weights, which a warm start reuses and a cold start does not.
 ATTENTION = ("full_attn", "local_attn")
+#: Starts without weights: plain, or of the network that a model with published weights is.
+FROM_SCRATCH = ("scratch", "matched")
 #: Both are the global token; it has to be seen in every stage.
 TOKENS = ("cls", "register")
 _EXAMPLE = "write it like `xs-tttt-pooling3` or `resnet18-k3`"
@@ -67,7 +69,7 @@ class ModelSpec:
 
         A start from published weights needs their loaders as well.
         """
-        loaders = () if init == "scratch" else ("tokenmix.models.weights_start",)
+        loaders = () if init in FROM_SCRATCH else ("tokenmix.models.weights_start",)
         if self.family != "metaformer":
             return (f"tokenmix.models.{self.family}", *loaders)
         names = ["pooling", self.mixer] if "p" in (self.arrangement or "") else [self.mixer]

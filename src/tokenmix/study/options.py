@@ -9,8 +9,6 @@ from tokenmix.study.grammar import ATTENTION, parse_model
 HEAD_DIM_OF_WEIGHTS = 32
 #: Weights mean something under the norm that they were trained with.
 NORM_OF_WEIGHTS = {"poolformer_s12": "group", "metaformer_ppaa_s12_224": "channel"}
-#: Starts without weights: plain, or of the network that a model with published weights is.
-FROM_SCRATCH = ("scratch", "matched")
 
 
 def options_of(model: str, init: str, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from tokenmix.files import canonical_json
 from tokenmix.study.checkpoints import Checkpoint
 from tokenmix.study.code import DIGITS
 from tokenmix.study.config import Config
-from tokenmix.study.grammar import parse_model
+from tokenmix.study.grammar import FROM_SCRATCH, parse_model
 from tokenmix.study.grid import Run
-from tokenmix.study.options import FROM_SCRATCH, options_of
+from tokenmix.study.options import options_of
 from tokenmix.study.protocol import Rung, Training
 
 #: Fields that are left out of the hash at these values. A field added after runs were trained belongs here

@@ -1,6 +1,7 @@
 """Fetching: resumed, verified, bounded, https only, mirrors first, offline."""
 
 import hashlib
+import io
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -45,6 +46,29 @@ def test_a_file_is_fetched_once(tmp_path: Path) -> None:
         assert path.read_bytes() == CONTENT
         assert len(server.requests) == 1
     assert [file.name for file in tmp_path.iterdir()] == ["data.bin"]
+
+
+def test_a_log_tells_each_tenth_of_a_download(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = CONTENT * 200  # 15 MB, many blocks
+    (tmp_path / "data.bin.part").write_bytes(content[: len(content) // 2])
+    with serve(content) as server:
+        fetch.fetch(entry(server.url, content), 8, tmp_path)
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first == f"fetching data.bin, {len(content)} bytes"
+    assert [line.partition(":")[0] for line in others] == ["data.bin"] * len(others)
+    told = [int(line.split()[1]) for line in others]
+    assert [percent // 10 for percent in told] == [6, 7, 8, 9, 10] and others[-1].endswith(" 100 %")
+
+
+def test_a_terminal_shows_a_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    with serve(CONTENT) as server:
+        fetch.fetch(entry(server.url), 8, tmp_path)
+    assert "data.bin" in terminal.getvalue() and "76.8/76.8 kB" in terminal.getvalue()
 
 
 def test_a_broken_download_goes_on_where_it_stopped(tmp_path: Path, waits: list[float]) -> None:

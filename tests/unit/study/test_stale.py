@@ -9,7 +9,7 @@ import pytest
 
 from tokenmix.study import code
 from tokenmix.study.config import Config
-from tokenmix.study.plan import Plan, resolve
+from tokenmix.study.plan import Plan, PlannedRun, freeze, resolve
 from tokenmix.study.protocol import REMEDIES, ModelOptions, Training
 from tokenmix.study.stale import RunState, states
 
@@ -26,6 +26,11 @@ def look(config: Config, root: Path, source: Path) -> tuple[Plan, dict[str, RunS
     code.forget()
     plan = resolve(config, root, source)
     return plan, {plan.runs[state.run].run.cell: state for state in states(plan)}
+
+
+def runs_of(plan: Plan) -> dict[str, PlannedRun]:
+    """Cell -> its run."""
+    return {run.run.cell: run for run in plan.runs.values()}
 
 
 def stale(found: dict[str, RunState]) -> set[str]:
@@ -100,6 +105,79 @@ def test_each_edited_module_makes_exactly_the_runs_stale_that_reach_it(study, fi
     assert hit["training/loss.py"] == len(study.runs) and hit["models/mixers/pooling.py"] == 6
     assert hit["data/prepare_medmnist.py"] == 7 and not {"reporting/tables.py", "cli.py"} & hit.keys()
     assert {"reporting/tables.py", "cli.py"} <= set(MODULES)
+
+
+#: model and init -> the modules of its own, of every kind that a study can have
+WIDE = {
+    "s12-pptt-local_attn3 warm": ["metaformer", "mixers.pooling", "mixers.local_attn", "weights_start"],
+    "s12-pptt-local_attn3 cold": ["metaformer", "mixers.pooling", "mixers.local_attn", "weights_start"],
+    "s12-pptt-local_attn3 matched": ["metaformer", "mixers.pooling", "mixers.local_attn"],
+    "resnet18-k3 pretrained": ["resnet", "weights_start"],
+    "s12-tttt-local_attn3+slopes scratch": ["metaformer", "mixers.local_attn", "extensions.slopes"],
+    "s12-tttt-local_attn3+register scratch": ["metaformer", "mixers.local_attn", "extensions.register"],
+    "s12-tttt-conv3+bilinear+coordmlp scratch": [
+        "metaformer",
+        "mixers.conv",
+        "extensions.bilinear",
+        "extensions.coordmlp",
+    ],
+    "s12-tttt-fcvit11 scratch": ["metaformer", "mixers.fcvit"],
+    "fcvit_tiny scratch": ["fcvit"],
+    "xs-tttt-sep_conv3 scratch": ["metaformer", "mixers.sep_conv"],
+}
+WIDE_SECTIONS = {
+    "datasets": {"breastmnist": {"size": 224}, "adrenalmnist3d": {"size": 28}},
+    "tables": {
+        "pretrained": {
+            "datasets": ["breastmnist"],
+            "arrangement": "pptt",
+            "init": "pretrained",
+            "mixers": {"local_attn": [3]},
+            "baselines": ["resnet18-k3"],
+        },
+        "matched": {
+            "datasets": ["breastmnist"],
+            "arrangement": "pptt",
+            "init": "matched",
+            "mixers": {"local_attn": [3]},
+        },
+        "extensions": {
+            "datasets": ["breastmnist"],
+            "mixers": {
+                "local_attn+slopes": [3],
+                "local_attn+register": [3],
+                "conv+bilinear+coordmlp": [3],
+                "fcvit": [11],
+            },
+            "baselines": ["fcvit_tiny"],
+        },
+        "volumes": {"datasets": ["adrenalmnist3d"], "scale": "xs", "mixers": {"sep_conv": [3]}},
+    },
+}
+
+
+def test_weights_extensions_fcvit_and_volumes_go_stale_by_their_own_modules(finish, config, source, tmp_path):
+    wide = changed(config, **WIDE_SECTIONS)
+    study = freeze(wide, tmp_path, source)
+    finish(study)
+    keys = {run.run.cell: f"{run.run.model} {run.run.init}" for run in study.runs.values()}
+    assert set(keys.values()) == WIDE.keys()
+    trainer = reachable(source, ["tokenmix.training.__main__"])
+    needs = {
+        key: reachable(source, ["tokenmix.training.__main__", *(f"tokenmix.models.{name}" for name in modules)])
+        for key, modules in WIDE.items()
+    }
+    special = sorted(set().union(*needs.values()) - trainer)
+    assert {"models/extensions/slopes.py", "models/weights_start.py", "models/mixers/fcvit.py"} <= set(special)
+    for module in special:
+        text = (source / "tokenmix" / module).read_text()
+        edit(source, module)
+        found = look(wide, tmp_path, source)[1]
+        assert stale(found) == {cell for cell, key in keys.items() if module in needs[key]}, module
+        (source / "tokenmix" / module).write_text(text)
+    # these alone name published weights
+    starts = {cell for cell, key in keys.items() if key.split()[1] in ("warm", "cold", "pretrained")}
+    assert {cell for cell, run in runs_of(study).items() if run.spec.weights} == starts
 
 
 def test_comments_docstrings_and_layout_make_none_stale(study, finish, config, source, tmp_path):
