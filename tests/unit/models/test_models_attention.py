@@ -174,6 +174,17 @@ def test_the_mask_of_flex_attention_is_the_neighbourhood(grid, kernel):
     assert torch.equal(dense.mask(grid, kernel, torch.float32) == 0, torch.from_numpy(near))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kernel", [3, 9])
+@pytest.mark.parametrize("grid", [(1, 1), (9, 4), (14, 14), (4, 7, 5)], ids=str)
+def test_the_operator_is_exact_on_a_gpu(grid, kernel):
+    qkv, gradient = sample(grid)
+    on_gpu = qkv.cuda().requires_grad_()
+    out = op.local_attention(on_gpu, kernel)
+    out.backward(gradient.cuda())
+    assert_equal((out.cpu(), on_gpu.grad.cpu()), reference(qkv, gradient, kernel), 1e-5)
+
+
 def test_flex_attention_forward(monkeypatch):
     # uncompiled, as the CPU allows; the compiled function is the same one
     monkeypatch.setattr(flex, "_compiled", lambda *_: flex_attention)

@@ -60,6 +60,18 @@ def test_extended_attention_is_exact(grid, token, slope):
     assert torch.allclose(*gradients, atol=1e-5)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("token", [0, 1])
+@pytest.mark.parametrize("slope", [0.0, 0.1])
+def test_extended_attention_is_exact_on_a_gpu(token, slope):
+    qkv = torch.randn(2, 9 * 4 + token, 3, 6, 16, device="cuda", requires_grad=True)
+    out, expected = extended.extended_attention(qkv, (9, 4), 3, slope), reference(qkv.cpu(), (9, 4), 3, slope).cuda()
+    weights = torch.randn_like(out)
+    assert torch.allclose(out.double(), expected, atol=1e-5)
+    gradients = [torch.autograd.grad((value * weights).sum(), qkv)[0] for value in (out, expected)]
+    assert torch.allclose(*gradients, atol=1e-5)
+
+
 def test_the_operator_meets_torchs_contract():
     qkv = torch.randn(2, 7, 3, 2, 8, requires_grad=True)
     tests = ("test_schema", "test_autograd_registration", "test_faketensor")

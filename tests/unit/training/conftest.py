@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+# cuBLAS is deterministic with this alone, as in a real job
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 HERE = Path(__file__).parent
 
 #: runs jobs side by side in forked children and returns their exit codes (-9: killed) and what they printed

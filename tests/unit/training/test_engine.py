@@ -1,6 +1,7 @@
 """The training itself: exact resume, accumulation, divergence, what it reads and when."""
 
 import dataclasses
+import functools
 import io
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from tokenmix.training import engine
 from tokenmix.training.engine import Training
 from tokenmix.training.plan import Protocol
 
-CPU = torch.device("cpu")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+DEVICES = ["cpu", pytest.param("cuda", marks=needs_cuda)]
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +25,15 @@ def prepared(tmp_path_factory):
 
 
 def make_training(
-    prepared, model: str = "xs-tttt-identity", options: dict[str, Any] | None = None, **training: Any
+    prepared,
+    model: str = "xs-tttt-identity",
+    options: dict[str, Any] | None = None,
+    device: str = "cpu",
+    **training: Any,
 ) -> Training:
     spec = make_spec(model, **training)
     spec["model_options"].update(options or {})
-    return Training(spec, Protocol(**spec["training"]), prepared, CPU)
+    return Training(spec, Protocol(**spec["training"]), prepared, torch.device(device))
 
 
 def train(training: Training, after_step=lambda training: None):
@@ -86,12 +92,29 @@ def test_models_of_volumes_go_on_exactly_as_well(volumes, model: str) -> None:
     assert_equal(straight, go_on(make_training(volumes, model, **protocol), state))
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("model", ["resnet18-k3", "xs-pptt-local_attn3", "xs-tttt-random_learned"])
-def test_other_models_go_on_exactly_as_well(prepared, model: str) -> None:
-    protocol = {"iterations": 4, "batch_size": 32}
+def test_other_models_go_on_exactly_as_well(prepared, model: str, device: str) -> None:
+    protocol = {"iterations": 4, "batch_size": 32, "device": device}
     straight = make_training(prepared, model, **protocol)
     (state,) = train_and_save(straight, at={1})
     assert_equal(straight, go_on(make_training(prepared, model, **protocol), state))
+
+
+@needs_cuda
+@pytest.mark.parametrize("model", ["resnet18-k3", "xs-tttt-pooling3", "xs-tttt-local_attn3", "xs-tttt-full_attn"])
+def test_no_step_waits_for_the_device(prepared, model: str) -> None:
+    training = make_training(prepared, model, device="cuda", precision="bf16", iterations=12, validations=1)
+
+    def forbid_waiting(training: Training) -> None:
+        # kernels are compiled in the first step; validation, behind the last, waits for its scores
+        between = 1 <= training.iteration < training.iterations
+        torch.cuda.set_sync_debug_mode("error" if between else "default")
+
+    try:
+        assert train(training, forbid_waiting) is None
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_another_seed_changes_weights_and_order(prepared) -> None:
@@ -187,7 +210,7 @@ def test_the_test_split_can_pick_the_checkpoint(prepared, choice: str, carved: A
     assert (training.selected_on, training.selection_cases) == (split, {"val": 21, "test": 19}[split])
     assert train(training) is None
     training.model.load_state_dict(training.best.weights)
-    logits, labels = training.predict(engine.DeviceSplit(own, split, CPU))
+    logits, labels = training.predict(engine.DeviceSplit(own, split, training.device))
     score = engine.validation_metrics(training.criterion.probabilities(logits), labels)["f1_macro"]
     assert training.best.score == pytest.approx(score.item(), abs=1e-6)
 
@@ -241,3 +264,18 @@ def test_reduced_precision_and_plain_layout_train(prepared) -> None:
     training = make_training(prepared, "xs-tttt-conv3", iterations=4, precision="bf16", channels_last=False)
     assert train(training) is None
     assert all(p.dtype == torch.float32 for p in training.model.parameters())
+
+
+def test_compiled_training_learns_the_same_and_goes_on_exactly(prepared, monkeypatch) -> None:
+    # the model is traced, forward and backward, as for any backend; generating code for it would take minutes
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager", fullgraph=True))
+    # without drop path, whose chance a compiler may draw in its own way
+    settings = {"options": {"drop_path": 0.0}, "iterations": 4, "batch_size": 32}
+    eager = make_training(prepared, "xs-pptt-local_attn3", **settings)
+    straight = make_training(prepared, "xs-pptt-local_attn3", compile=True, **settings)
+    assert eager.forward is eager.model and straight.forward is not straight.model
+    train(eager)
+    (state,) = train_and_save(straight, at={1})
+    for a, b in zip(weights(eager), weights(straight), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+    assert_equal(straight, go_on(make_training(prepared, "xs-pptt-local_attn3", compile=True, **settings), state))
