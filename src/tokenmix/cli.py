@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from tokenmix.errors import UserError
+from tokenmix.errors import UserError, refused
 
 #: name -> (module with `configure(parser)` and `run(args)`, help)
 COMMANDS = {
@@ -59,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return parsed.run(parsed) or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except PermissionError as error:  # any file may be another user's
+        print(f"error: {refused(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

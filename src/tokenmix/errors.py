@@ -7,3 +7,11 @@ class UserError(Exception):
     The message says what is wrong, where, and what to do. Commands print it to standard error
     without a traceback and end with exit code 2.
     """
+
+
+def refused(error: OSError) -> str:
+    """The message about a file that the system refuses, since somebody else owns it or a disk is read-only."""
+    return (
+        f"cannot use {error.filename}: {error.strerror}; make it readable and writable (users who share results "
+        "need a common group and `umask 002`) or choose another folder"
+    )

@@ -19,6 +19,7 @@ from tokenmix.study.grammar import quote
 ATTEMPTS = 5
 #: seconds before the second attempt; doubled each time
 FIRST_PAUSE = 2.0
+#: a server that asks for more is left alone
 LONGEST_PAUSE = 120.0
 TIMEOUT = (15, 60)  # to connect, and between two bytes
 BLOCK = 1 << 18
@@ -60,7 +61,12 @@ def download(url: str, part: Path, limit: int) -> None:
                     "and the next call goes on from there: check the network, or put the file into a "
                     "mirror folder"
                 ) from problem
-            wait = min(problem.pause if problem.pause is not None else pause, LONGEST_PAUSE)
+            wait = problem.pause if problem.pause is not None else pause
+            if wait > LONGEST_PAUSE:
+                raise UserError(
+                    f"{problem} and asks for a pause of {wait:g} s; {part.stat().st_size} bytes are kept and the next "
+                    "call goes on from there: call again then, or put the file into a mirror folder"
+                ) from problem
             print(f"{problem}; next attempt in {wait:g} s", file=sys.stderr)
             time.sleep(wait)
             pause *= 2

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -18,6 +19,8 @@ from tokenmix.study.manifest import DatasetEntry, Source
 
 #: a plain name: no path, nothing hidden, short enough that `.part` can follow
 FILE_NAME = re.compile(r"[^./\\\0-\x1f\x7f][^/\\\0-\x1f\x7f]{0,99}")
+#: held by the job that downloads; never removed, or two jobs could hold two of that name
+LOCK = ".lock"
 #: an archive of unknown size may be this much larger than the pixels it holds
 OVERHEAD = 1.02
 #: an archive whose pixels are not known beforehand may have this many bytes
@@ -126,19 +129,13 @@ def _in_mirrors(name: str, mirrors: Sequence[Path | str]) -> Iterator[Path]:
 
 def _download_verified(wanted: Wanted, target: Path) -> Path:
     part = target.with_name(target.name + ".part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = part.open("ab")
-    except OSError as error:
-        raise UserError(f"cannot write below {target.parent}: {error.strerror}; choose another data folder") from error
-    with lock:
-        # two jobs may want the same file: the second waits and finds it
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone_in(target.parent):
+        # two jobs may want the same file: the second finds it
         if target.is_file() and wanted.matches(target):
             return target
-        part.touch()  # the first may have thrown it away
-        resumed = part.stat().st_size > 0
         try:
+            part.touch()
+            resumed = part.stat().st_size > 0
             download(wanted.url, part, wanted.largest)
             if not wanted.matches(part) and resumed:
                 # the first half may stem from another version of the file
@@ -162,10 +159,29 @@ def _download_verified(wanted: Wanted, target: Path) -> Path:
     return target
 
 
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One job at a time downloads into a folder: servers are asked for one file after the other."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("ab")
+    except OSError as error:
+        raise UserError(f"cannot write below {folder}: {error.strerror}; choose another data folder") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise UserError(
+                f"cannot lock {folder / LOCK}: {error.strerror}; choose a data folder on a file system that knows "
+                "locks, or put the files into a mirror folder"
+            ) from error
+        yield
+
+
 def _offline(wanted: Wanted, cache: Path, rejected: Sequence[Path]) -> str:
     text = (
-        f"{wanted.title} is not on this machine and fetching is off (data.offline); put the file "
-        f"{wanted.name} into {cache} or into a folder of TOKENMIX_MIRRORS or data.mirrors\n"
+        f"{wanted.title} is not on this machine and fetching is off (data.offline, --offline or TOKENMIX_OFFLINE); "
+        f"put the file {wanted.name} into {cache} or into a folder of TOKENMIX_MIRRORS or data.mirrors\n"
         f"  address:  {wanted.url}\n  checksum: {wanted.checksum}"
     )
     return text + "".join(f"\n  {path} has that name but another checksum" for path in rejected)

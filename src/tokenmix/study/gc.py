@@ -153,7 +153,7 @@ def _keep_what_made(run: str, root: Path, results: Path, references: References)
     plan = read_object(results / "plan" / f"{run}.json")
     for place in (plan.get("code"), plan.get("data")):
         if isinstance(place, dict) and place.get("folder"):
-            references.folders.setdefault(root / str(place["folder"]), f"run {run}")
+            references.folders.setdefault((root / str(place["folder"])).resolve(), f"run {run}")
     adopted = read_object(results / "runs" / run / "run.json").get("adopted")
     for entry in adopted if isinstance(adopted, list) else ():
         made_by = code_folder(results, str(entry["code"]["old"]))

@@ -52,7 +52,7 @@ def _add(found: References, root: Path, study: str) -> None:
         found.folders.setdefault(code_folder(results, run.code.hash), why)
         found.folders.setdefault(data / run.data.folder, why)
     for shared in ("packer", "workbench"):
-        found.folders.setdefault(root / plan.content[shared], why)
+        found.folders.setdefault((root / plan.content[shared]).resolve(), why)
 
 
 def _look_ahead(root: Path, study: str) -> tuple[list[str], Path, Path]:
@@ -70,10 +70,11 @@ def _look_ahead(root: Path, study: str) -> tuple[list[str], Path, Path]:
     raw = merged(layers[0].value, layers[-1].value)
     default = Config()
     settings = dict(entries({"data": raw.get("data")})).get("data", {})
-    data = root / str(settings.get("folder", default.data.folder))
+    data = (root / str(settings.get("folder", default.data.folder))).resolve()
     known = load_manifest(data)
     used = [name for name, _ in entries(raw.get("datasets"))]
     lists = [table.get("datasets") for _, table in entries(raw.get("tables"))]
     named = {name for listed in lists for name in (listed if isinstance(listed, list) else used)}
     unknown = [name for name in dict.fromkeys(used) if name in named and name not in known]
-    return unknown, root / str(raw.get("results", default.results)), data
+    # resolved: studies may spell one folder differently
+    return unknown, (root / str(raw.get("results", default.results))).resolve(), data

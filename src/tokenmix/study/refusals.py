@@ -1,9 +1,9 @@
-"""Files that the system refuses, since somebody else owns them or a disk is read-only: one message that says so."""
+"""Files that the system refuses, told as one message."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tokenmix.errors import UserError
+from tokenmix.errors import UserError, refused
 
 
 @contextmanager
@@ -12,7 +12,4 @@ def refusals_told() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(
-            f"cannot use {error.filename}: {error.strerror}; make it readable and writable (users who share results "
-            "need a common group and `umask 002`) or choose another results folder"
-        ) from error
+        raise UserError(refused(error)) from error

@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from tokenmix.errors import UserError
+from tokenmix.errors import UserError, refused
 from tokenmix.training.plan import TrainingPlan, read_plan
 from tokenmix.training.signals import EXIT_STOPPED, Stopped, StopRequest
 
@@ -33,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
         run_job(plan, stop, train=parsed.only != "publish", publish=parsed.only != "train")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except PermissionError as error:  # any file may be another user's
+        print(f"error: {refused(error)}", file=sys.stderr)
         return 2
     except Stopped as stopped:
         print(f"stopped: {stopped}", file=sys.stderr)

@@ -11,6 +11,7 @@ import yaml
 from factories import image_folder, tree
 
 from tokenmix import cli
+from tokenmix.data import fetch
 from tokenmix.study.config import Config
 
 
@@ -100,6 +101,31 @@ def test_what_may_not_be_read_is_named_when_registering(
     message = f"error: {refused} cannot be read: Permission denied; make it readable, or remove it\n"
     assert capsys.readouterr().err == message
     assert not (tmp_path / "data").exists()
+
+
+def test_an_archive_that_may_not_be_read_is_one_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    assert cli.main(["data", "fetch", "breastmnist", "--size", "28", "--folder", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: cannot use {tmp_path}/downloads/breastmnist.npz: Permission denied; make it read")
+
+
+@pytest.mark.parametrize(
+    ("value", "offline"), [("1", True), ("yes", True), ("0", False), ("False", False), ("", False)]
+)
+def test_a_variable_switches_the_network_off(
+    value: str, offline: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setenv("TOKENMIX_OFFLINE", value)
+    monkeypatch.setattr(fetch, "fetch", lambda *arguments: asked.append(arguments[-1]))
+    assert cli.main(["data", "fetch", "breastmnist", "--size", "28", "--folder", str(tmp_path)]) == 0
+    assert asked == [offline]
 
 
 def test_registering_prints_lines_that_the_config_understands(

@@ -1,5 +1,8 @@
 """Fetching: resumed, verified, bounded, https only, mirrors first, offline."""
 
+import contextlib
+import errno
+import fcntl
 import hashlib
 import io
 from pathlib import Path
@@ -24,6 +27,10 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return made
 
 
+def visible(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name != fetch.LOCK]
+
+
 def entry(url: str, content: bytes = CONTENT, kind: str = "imagefolder_archive", **source: object) -> DatasetEntry:
     return DatasetEntry.model_validate(
         {
@@ -45,7 +52,7 @@ def test_a_file_is_fetched_once(tmp_path: Path) -> None:
         assert path == again == tmp_path / "data.bin"
         assert path.read_bytes() == CONTENT
         assert len(server.requests) == 1
-    assert [file.name for file in tmp_path.iterdir()] == ["data.bin"]
+    assert visible(tmp_path) == ["data.bin"]
 
 
 def test_a_log_tells_each_tenth_of_a_download(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +119,41 @@ def test_wrong_bytes_are_refused_and_removed(tmp_path: Path) -> None:
         fetch.fetch(entry(server.url), 8, tmp_path)
     assert hashlib.md5(CONTENT).hexdigest() in str(problem.value)
     assert hashlib.md5(b"other bytes").hexdigest() in str(problem.value)
-    assert list(tmp_path.iterdir()) == []
+    assert visible(tmp_path) == []
+
+
+def test_one_job_at_a_time_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download_and_look(url: str, part: Path, limit: int) -> None:
+        with (tmp_path / fetch.LOCK).open("ab") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        part.write_bytes(CONTENT)
+
+    monkeypatch.setattr(fetch, "download", download_and_look)
+    locks = set()
+    for url, content in (("https://a/1.bin", CONTENT), ("https://b/2.bin", b"other"), ("https://a/3.bin", CONTENT)):
+        with contextlib.suppress(UserError) if content == b"other" else contextlib.nullcontext():
+            fetch.fetch(entry(url, content), 8, tmp_path)
+        locks.add((tmp_path / fetch.LOCK).stat().st_ino)
+    # those who wait for the lock wait for the same one, also after a file was refused
+    assert len(locks) == 1 and sorted(visible(tmp_path)) == ["1.bin", "3.bin"]
+
+
+def test_a_file_system_without_locks_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fetch.fcntl, "flock", refuse)
+    with pytest.raises(UserError, match=r"cannot lock .*Function not implemented; choose a data folder"):
+        fetch.fetch(entry("https://a/1.bin"), 8, tmp_path)
+
+
+def test_a_server_that_wants_a_long_rest_is_left_alone(tmp_path: Path, waits: list[float]) -> None:
+    with serve(CONTENT) as server:
+        server.answers, server.retry_after = ["break:1000", "status:503"], "3600"
+        with pytest.raises(UserError, match=r"a pause of 3600 s; 1000 bytes are kept"):
+            fetch.fetch(entry(server.url), 8, tmp_path)
+        assert len(server.requests) == 2 and waits == [2.0]
+        assert fetch.fetch(entry(server.url), 8, tmp_path).read_bytes() == CONTENT
 
 
 def test_a_busy_server_is_waited_for_as_it_wishes(tmp_path: Path, waits: list[float]) -> None:
@@ -144,7 +185,7 @@ def test_more_bytes_than_the_data_set_has_are_refused(tmp_path: Path, announce: 
         server.announce = announce
         with pytest.raises(UserError, match="at most 1000"):
             fetch.fetch(entry(server.url, bytes=1000), 8, tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert visible(tmp_path) == []
 
 
 def test_the_bound_of_an_archive_of_unknown_size_follows_from_its_pixels(tmp_path: Path) -> None:
@@ -182,7 +223,7 @@ def test_a_redirect_to_no_address_is_refused(tmp_path: Path, target: str, waits:
 def test_an_address_whose_file_cannot_be_stored_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="names no file"):
         fetch.fetch(entry(f"https://example.org/{name}"), 8, tmp_path / "cache", [tmp_path])
-    assert list(tmp_path.iterdir()) == []
+    assert visible(tmp_path) == []
 
 
 def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -208,7 +249,7 @@ def test_a_file_that_is_larger_than_announced_is_cut_off_while_it_comes(tmp_path
         with pytest.raises(UserError, match="at most 1000"):
             fetch.fetch(entry(server.url, bytes=1000), 8, tmp_path)
         assert len(server.requests) == 1
-    assert list(tmp_path.iterdir()) == []
+    assert visible(tmp_path) == []
 
 
 def test_an_official_address_cannot_send_us_to_this_computer() -> None:

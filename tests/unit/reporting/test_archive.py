@@ -134,6 +134,17 @@ def test_a_flipped_byte_is_named(made, fresh, tmp_path):
         restore(tmp_path / "broken.zip", fresh)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_file_that_is_packed_in_another_way_is_refused(method, made, fresh, tmp_path):
+    with zipfile.ZipFile(made[1]) as old, zipfile.ZipFile(tmp_path / "other.zip", "w", method) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    content = (tmp_path / "other.zip").read_bytes()
+    (tmp_path / "other.zip").write_bytes(content[:60] + bytes(200) + content[260:])
+    with pytest.raises(UserError, match="is packed in a way that archives of this project are not"):
+        restore(tmp_path / "other.zip", fresh)
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x05\x06"])
 def test_what_is_no_archive_is_refused(content, tmp_path):
     (tmp_path / "a.zip").write_bytes(content)

@@ -13,7 +13,7 @@ from factories import tree
 from tokenmix import cli
 from tokenmix.errors import UserError
 from tokenmix.files import read_json, write_atomic
-from tokenmix.study import code
+from tokenmix.study import code, gc
 from tokenmix.study.checkouts import note
 from tokenmix.study.gc import remove, survey
 from tokenmix.study.load import load_config
@@ -92,6 +92,27 @@ def test_what_no_study_refers_to_is_listed_and_nothing_touched(project, runs, li
     assert line.split()[0] == "idle" and 5 < float(line.split()[1]) < 8
     assert "remove it with: tokenmix gc --remove" in shown and "kept     2  study full" in shown
     assert tree(project) == before
+
+
+def test_folders_that_studies_spell_differently_are_one(project, runs, listed) -> None:
+    (project / "link").symlink_to("results")
+    write_atomic(project / "workflow/studies/linked.yaml", "results: link\ndata: {folder: data/../data}\n")
+    write_atomic(project / "workflow/studies/dotted.yaml", "results: results/../results\n")
+    wanted, idle = runs
+    found = listed()
+    assert all(found[name] for name in wanted) and not any(found[name] for name in idle)
+    listed("--remove")
+    assert {path.name for path in (project / "results/runs").iterdir()} == {*wanted, "mine"}
+    assert len(list((project / "data").glob("phantom_tissue-28.*"))) == 1
+
+
+def test_what_may_not_be_read_is_one_message(project, capsys, monkeypatch) -> None:
+    def refuse(path: Path) -> list[Path]:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(gc, "_listed", refuse)
+    assert cli.main(["gc"]) == 2
+    assert "error: cannot use " in (told := capsys.readouterr().err) and "umask" in told
 
 
 def test_removal_leaves_exactly_the_rest(project, runs, listed) -> None:

@@ -77,3 +77,30 @@ def test_what_a_private_mask_hides_is_one_message(shared, tmp_path):
     assert "Traceback" not in said and "error: " in said
     assert str(shared.parents[2] / "results" / "store") in said
     assert "umask" in said
+
+
+def test_data_that_another_user_keeps_private_is_one_message(shared, tmp_path):
+    (shared.parents[2] / "data/squares").chmod(0o700)
+    codes, said = use(shared, tmp_path, (ANNA, 0o002, []))
+    assert codes == [2] and "Traceback" not in said
+    assert f"error: cannot use {shared.parents[2]}/data/squares/card.json: Permission denied" in said
+
+
+def test_a_pack_passes_over_another_users_note_of_a_failure(shared):
+    results = shared.parents[2] / "results"
+    (results / "store" / RUN).mkdir()
+    note = results / "store" / RUN / "packed.json"
+    note.write_text('{"status": "failed", "pack": "pack"}')
+    note.parent.chmod(0o755)
+    pack = results / "plan/packs/pack.json"
+    pack.parent.mkdir()
+    pack.write_text(json.dumps({"runs": [RUN], "threads": 1, "probe": False, "at_most": 1}))
+    script = (
+        "import os, sys; from pathlib import Path\n"
+        "from tokenmix.training.pack import Pack; from tokenmix.training.signals import StopRequest\n"
+        f"os.setgid({GROUP}); os.setuid({ANNA})\n"
+        "print(*Pack(Path(sys.argv[1]), StopRequest(), attempt=1).waiting)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, pack], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, RUN), done.stderr
+    assert note.exists()

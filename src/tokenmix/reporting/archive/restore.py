@@ -45,6 +45,9 @@ class Archive:
             self._zip = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile, ValueError) as error:
             raise UserError(f"{path} cannot be read as an archive ({error}); get it again") from error
+        for entry in self._zip.infolist():
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise self.broken(entry.filename, "is packed in a way that archives of this project are not")
         self.sizes = {entry.filename: entry.file_size for entry in self._zip.infolist() if not entry.is_dir()}
         lines = self.text(MANIFEST).splitlines()
         self.checksums = {found[2]: found[1] for line in lines if (found := _LINE.fullmatch(line))}
