@@ -13,7 +13,8 @@ First both models train from the same weights without drop path: their losses mu
 how fast a step would be that did nothing but its matrix products: no loop in float32 can be faster.
 
 On a GPU, where there is one, `xs-tttt-pooling3` in bf16 with images, affine map and batches on the device, as the
-training engine has them, against the same model fed by the DataLoader (10 times is asked).
+training engine has them, against the same model and optimiser fed by the DataLoader in this process (10 times is
+asked).
 """
 
 import statistics
@@ -162,7 +163,7 @@ def compare_small(images: Tensor, labels: Tensor, device: str, steps: int) -> No
         .to(memory_format=torch.channels_last)
         for _ in range(2)
     ]
-    ours, theirs = (trainer(model, fused=model is models[0], device=device, half=True) for model in models)
+    ours, theirs = (trainer(model, fused=True, device=device, half=True) for model in models)
     loops = {
         "xs, on the device": (ours, in_memory(images.to(device), labels.to(device), affine=True)),
         "xs, loader": (theirs, from_loader(images, labels, affine=True)),

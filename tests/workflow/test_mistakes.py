@@ -2,10 +2,11 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from checkout import TINY, Checkout
+from checkout import ROOT, TINY, Checkout
 
 TARGETS = ("all", "paper", "tables", "figures", "table_classification_4t", "figure_curves")
 
@@ -72,6 +73,12 @@ def test_results_that_cannot_be_written(checkout):
 def test_lint_is_clean(checkout):
     done = checkout.snakemake("--lint")
     assert done.returncode == 0, done.stdout
+    subprocess.run([Path(sys.executable).parent / "snakefmt", "--check", "Snakefile", "workflow"], cwd=ROOT, check=True)
+
+
+def test_progress_is_shown_by_the_rich_logger(checkout):
+    done = checkout.snakemake("tables", "-n", "--logger", "rich")
+    assert done.returncode == 0 and re.search(r"^ *total +\d+", done.stdout, re.MULTILINE), done.stdout
 
 
 @pytest.mark.parametrize("target", TARGETS)

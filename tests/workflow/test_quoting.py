@@ -78,7 +78,7 @@ def commands(checkout: Checkout, name: str) -> list[str]:
     done = checkout.snakemake("-n", "-p", "all", study=name)
     assert done.returncode == 0, done.stdout[-3000:]
     assert not list(checkout.folder.rglob("canary"))
-    return re.findall(r"Shell command: (.*?2>&1)$", done.stdout, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"Shell command: (.*?2>&1(?: \| tee \S+)?)$", done.stdout, flags=re.DOTALL | re.MULTILINE)
 
 
 def calls(commands: list[str], folder: Path) -> list[tuple[list[str], str]]:
@@ -92,7 +92,7 @@ def calls(commands: list[str], folder: Path) -> list[tuple[list[str], str]]:
     handed = {"TOKENMIX_PLAN": "plan with blanks.json", "TOKENMIX_CODE": "code with blanks"}
     environment = {**os.environ, "PATH": path, "CALLS": str(folder / "calls"), **handed}
     for command in commands:
-        log = Path(shlex.split(command)[-2])
+        log = next(Path(word) for word in shlex.split(command)[::-1] if word.startswith("logs/"))
         (folder / log).parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=folder, env=environment, check=True)
     assert {path.name for path in folder.iterdir()} == {"bin", "calls", "logs"}

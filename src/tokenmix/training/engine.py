@@ -160,7 +160,8 @@ class Training:
     def _compiled(self) -> Any:
         # tells the compiler as well to use deterministic algorithms only
         torch.use_deterministic_algorithms(True)
-        return torch.compile(self.model)
+        # a graph for each size of batch: one for all depends on which came first, and no run could go on exactly
+        return torch.compile(self.model, dynamic=False, recompile_limit=64)  # type: ignore[call-overload]
 
     def _start_clock(self) -> None:
         self._lap = time.monotonic(), self.iteration

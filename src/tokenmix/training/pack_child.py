@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import IO
 
 #: how libraries say that memory is short or a device ill, which another attempt may mend
-NOT_THE_CODE = re.compile(r"out of memory|not enough memory|allocate memory|CUDA|cuDNN|cuBLAS", re.IGNORECASE)
+NOT_THE_CODE = re.compile(
+    r"out of memory|not enough memory|allocate memory|CUDA error|CUDA driver|cuDNN error|CUDNN_STATUS|CUBLAS_STATUS",
+    re.IGNORECASE,
+)
 
 
 def become(run: str, plan: Path, code: Path, complaint: IO[bytes]) -> None:

@@ -42,5 +42,8 @@ def test_imagewoof_and_both_phantoms_are_there() -> None:
     # 9,025 training images of which a tenth becomes the validation split; the archive's val is the test split
     assert (woof.splits.train + woof.splits.val, woof.splits.test) == (9025, 3929)
     assert woof.splits.val == round(woof.carve.fraction * 9025) and woof.sizes is None
+    # as Catalyst's class Imagewoof320 has them, too
+    archive = "https://s3.amazonaws.com/fast-ai-imageclas/imagewoof2-320.tgz", "af65be7963816efa949fa3c3b4947740"
+    assert (woof.files[0].url, woof.files[0].md5) == archive
     phantoms = [entry for entry in manifest.values() if entry.kind == "phantom"]
     assert {entry.channels for entry in phantoms} == {1, 3}

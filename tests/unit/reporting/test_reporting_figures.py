@@ -35,6 +35,25 @@ def test_axes_have_units_and_names(tmp_path: Path) -> None:
     assert "logarithmic" in caption
 
 
+def test_the_figure_of_layers_has_a_panel_a_stage_with_the_profile_s_numbers(tmp_path: Path) -> None:
+    study = open_study(tmp_path)
+    figure, _ = figures.mac_mixers(study)
+    rows = study.profile("mixers")
+    stages = sorted({row["stage"] for row in rows})
+    assert len(figure.axes) == len(stages) == 4
+    kernels = sorted({int(row["kernel"]) for row in rows if row["kernel"]})
+    for axis, stage in zip(figure.axes, stages, strict=True):
+        expected = {}
+        for row in rows:
+            if row["stage"] == stage and float(row["macs"]):
+                at = [int(row["kernel"])] if row["kernel"] else kernels  # the same at each
+                expected.setdefault(row["mixer"], {}).update(dict.fromkeys(at, float(row["macs"]) / 1e9))
+        drawn = [dict(zip(line.get_xdata(), line.get_ydata(), strict=True)) for line in axis.lines]
+        assert drawn == list(expected.values()) and len(drawn) > 2
+        assert axis.get_xlabel() == "kernel $k$" and axis.get_title().startswith(f"stage {stage}\n")
+    assert figure.axes[0].get_ylabel() == "MACs of one layer (G)"
+
+
 def test_scores_show_the_mean_the_interval_and_each_seed(tmp_path: Path) -> None:
     study = open_study(tmp_path)
     [(figure, _)] = figures.scores(study)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from fake_studies import ALL_MODELS, MODELS, make_study
-from pdf import pdf_text
+from pdf import pdf_jumps, pdf_text
 
 from tokenmix.cli import main
 from tokenmix.reporting.figures import FIGURES
+from tokenmix.reporting.registry import Registry
 
 MANUSCRIPT = Path(__file__).parents[3] / "paper"
 
@@ -63,6 +64,12 @@ def test_one_phantom_data_set_with_one_seed_says_so_on_every_page(tmp_path: Path
         assert "phantom images" in page
         assert "study fake, computed 2026-02-03" in page
         assert "0badcafe" in page
+    told = "\n".join(pages(pdf))
+    for heading in ("Introduction", "Related work", "Method", "Experiments", "Results", "Discussion", "Conclusion"):
+        assert re.search(rf"^ *\d+ +{heading}", told, re.MULTILINE), heading
+    # each number leads to its line in the appendix
+    lines = {value.line for value in Registry.read(pdf.parent / "paper/values.json").values.values()}
+    assert {line for line in pdf_jumps(pdf) if line.startswith("cell:")} & lines
     # the same files give the same bytes, wherever they lie
     shutil.copytree(tmp_path / "results", tmp_path / "other/results")
     elsewhere = tmp_path / "other/results/plan" / path.name

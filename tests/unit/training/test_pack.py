@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from training_runs import make_data, make_spec
 
+from tokenmix.training import pack_child
+
 #: `python -m tokenmix.training.pack` with something done in the child, before it becomes its run
 HOOKED = """
 import json, os, signal, sys
@@ -295,3 +297,18 @@ def test_the_parent_loads_no_code_of_the_runs(tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "logs/train/one.log").read_text() == "the first code\n"
     assert (tmp_path / "logs/train/two.log").read_text() == "the second code\n"
+
+
+@pytest.mark.parametrize(
+    ("message", "may_pass"),
+    [
+        ("CUDA out of memory. Tried to allocate 2.00 MiB", True),
+        ("CUDA error: an illegal memory access was encountered", True),
+        ("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", True),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
+        ("avg_pool3d_backward_cuda does not have a deterministic implementation", False),
+        ("Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!", False),
+    ],
+)
+def test_faults_of_memory_and_device_are_told_from_those_of_code(message, may_pass):
+    assert bool(pack_child.NOT_THE_CODE.search(message)) == may_pass

@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+from torch.nn.attention.flex_attention import create_block_mask
 
 from tokenmix.models.attention import dense
-from tokenmix.models.attention.flex import visible
+from tokenmix.models.attention.flex import compiled, visible
 
 
 def extended_attention(qkv: Tensor, grid: tuple[int, ...], kernel: int, slope: float = 0.0) -> Tensor:
@@ -134,13 +134,12 @@ def leans(grid: tuple[int, ...], slope: float) -> Any:
 
 @functools.lru_cache(maxsize=64)
 def _compiled(grid: tuple[int, ...], kernel: int, slope: float, tokens: int, device: torch.device) -> Any:
-    # one compiled function a shape, see `flex`
     mask = create_block_mask(sees(grid, kernel), None, None, tokens, tokens, device=device)
     change = leans(grid, slope) if slope else None
-    compiled = torch.compile(flex_attention, fullgraph=True, isolate_recompiles=True)  # type: ignore[call-overload]
-    return functools.partial(compiled, score_mod=change, block_mask=mask)
+    return functools.partial(compiled(), score_mod=change, block_mask=mask)
 
 
+@torch.compiler.disable  # see `flex`
 def _on_cuda(qkv: Tensor, grid: tuple[int, ...], kernel: int, slope: float) -> Tensor:
     # (B, T, 3, heads, D) -> three of (B, heads, T, D)
     q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()

@@ -35,18 +35,27 @@ def block_mask(grid: tuple[int, ...], kernel: int, device: torch.device) -> Bloc
     return create_block_mask(visible(grid, kernel), None, None, tokens, tokens, device=device)
 
 
+def compiled() -> Any:
+    """FlexAttention for the maps of one mask; a new one for each, which may be called with any batch and precision.
+
+    Every size of batch gets a kernel of its own: one that serves many sizes is chosen by those that came before, so
+    that a run that goes on from its state would not end in the same bytes.
+    """
+    return torch.compile(  # type: ignore[call-overload]
+        flex_attention, fullgraph=True, dynamic=False, isolate_recompiles=True, recompile_limit=64
+    )
+
+
 @functools.lru_cache(maxsize=64)
 def _compiled(grid: tuple[int, ...], kernel: int, device: torch.device) -> Any:
-    # One compiled function a shape: a shared one would be recompiled for each mask and, at torch's limit,
-    # silently fall back to full score matrices. Batch size and precision may change within one.
-    return torch.compile(flex_attention, fullgraph=True, isolate_recompiles=True)  # type: ignore[call-overload]
+    return compiled()
 
 
+@torch.compiler.disable  # masks are made once and kept, which a trace through here would not do
 def local_attention(qkv: Tensor, kernel: int) -> Tensor:
     """See `op.local_attention`; `qkv` is (B, H, W, 3, heads, D) with D a power of two from 16."""
     grid = tuple(qkv.shape[1:-3])
     # (B, H, W, 3, heads, D) -> three of (B, heads, N, D)
     q, k, v = qkv.flatten(1, -4).permute(2, 0, 3, 1, 4).unbind()
-    attend = flex_attention if torch.compiler.is_compiling() else _compiled(grid, kernel, qkv.device)
-    out = attend(q, k, v, block_mask=block_mask(grid, kernel, qkv.device))
+    out = _compiled(grid, kernel, qkv.device)(q, k, v, block_mask=block_mask(grid, kernel, qkv.device))
     return out.transpose(1, 2).reshape(qkv.shape[:-3] + qkv.shape[-2:])
