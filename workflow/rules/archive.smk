@@ -4,7 +4,7 @@
 rule arxiv:
     """The sources, figures and generated tables of the paper: what LaTeX read, so that it compiles alone."""
     input:
-        rules.pdf.output,
+        pdf=rules.pdf.output,
     output:
         bundle=f"{STUDY}/arxiv.tar.gz",
     log:
@@ -22,13 +22,13 @@ rule arxiv:
 rule crate:
     """Predictions, attestations, metrics and sources with checksums: an RO-Crate, from which the paper can be built."""
     input:
-        rules.pdf.output,
-        METRICS,
-        ATTESTED,
-        rules.profile.output,
-        rules.values.output.json,
-        rules.claims.output.json,
-        rules.report_page.output,
+        pdf=rules.pdf.output,
+        metrics=METRICS,
+        attested=ATTESTED,
+        profile=rules.profile.output,
+        values=rules.values.output.json,
+        claims=rules.claims.output.json,
+        page=rules.report_page.output,
     output:
         archive=f"{STUDY}/archive.zip",
     log:

@@ -60,7 +60,7 @@ rule evaluate_switches:
 rule rank:
     """Rivals beaten, relative ranks and average places of a table's models over its data sets."""
     input:
-        metrics_behind,
+        metrics=metrics_behind,
     output:
         wins=f"{STUDY}/metrics/{{table}}/wins.csv",
         ranks=f"{STUDY}/metrics/{{table}}/ranks.csv",

@@ -4,7 +4,7 @@
 rule figure:
     """One figure, readable in grey, with units."""
     input:
-        drawn_from,
+        shown=drawn_from,
     output:
         pdf=f"{STUDY}/paper/figures/{{figure}}.pdf",
         tex=f"{STUDY}/paper/figures/{{figure}}.tex",

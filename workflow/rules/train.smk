@@ -8,7 +8,7 @@ rule train:
         runs=ancient(f"{RESULTS}/plan/packs/{{pack}}.json"),
         data=ancient(data_of_pack),
     output:
-        f"{RESULTS}/packed/{{pack}}.json",
+        receipt=f"{RESULTS}/packed/{{pack}}.json",
     log:
         "logs/train/pack-{pack}.log",
     retries: PLAN["execution"]["retries"]
@@ -29,13 +29,13 @@ rule train:
         "Training pack {wildcards.pack}"
     shell:
         "PYTHONSAFEPATH=1 PYTHONPATH={params.code:q} exec python -m tokenmix.training.pack {input.runs:q}"
-        " --receipt {output:q} --attempt {resources.attempt} --attempts-left {resources.attempts_left} > {log:q} 2>&1"
+        " --receipt {output.receipt:q} --attempt {resources.attempt} --attempts-left {resources.attempts_left} > {log:q} 2>&1"
 
 
 rule publish:
     """Link the artefacts of a finished run to where tables and figures look for them."""
     input:
-        ancient(receipt_of_pack),
+        receipt=ancient(receipt_of_pack),
     output:
         weights=f"{RESULTS}/runs/{{run}}/model.safetensors",
         history=f"{RESULTS}/runs/{{run}}/history.csv",

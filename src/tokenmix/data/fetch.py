@@ -169,7 +169,11 @@ def _alone_in(folder: Path) -> Iterator[None]:
         raise UserError(f"cannot write below {folder}: {error.strerror}; choose another data folder") from error
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"waiting for another job that downloads into {folder}", file=sys.stderr)
+                fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError as error:
             raise UserError(
                 f"cannot lock {folder / LOCK}: {error.strerror}; choose a data folder on a file system that knows "

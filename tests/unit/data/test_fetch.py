@@ -138,6 +138,21 @@ def test_one_job_at_a_time_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(locks) == 1 and sorted(visible(tmp_path)) == ["1.bin", "3.bin"]
 
 
+def test_a_job_says_that_it_waits_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    asked = []
+
+    def flock(lock: io.BufferedWriter, how: int) -> None:
+        asked.append(how)
+        if how & fcntl.LOCK_NB:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(fetch.fcntl, "flock", flock)
+    with serve(CONTENT) as server:
+        fetch.fetch(entry(server.url), 8, tmp_path)
+    assert asked == [fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_EX]
+    assert f"waiting for another job that downloads into {tmp_path}\n" in capsys.readouterr().err
+
+
 def test_a_file_system_without_locks_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSYS, "Function not implemented")
