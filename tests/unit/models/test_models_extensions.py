@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-from tokenmix.models.attention import extended
+from tokenmix.models.attention import extended, extended_flex
 from tokenmix.models.build import build_model
 
 GRIDS = [(1, 1), (2, 5), (4, 4), (7, 3)]
@@ -86,16 +86,16 @@ def test_flex_attention_has_the_same_scores(grid, token):
     places = torch.arange(tokens)
     q, k, head = places[:, None], places[None], torch.arange(heads)[:, None, None]
     scores = torch.zeros(heads, tokens, tokens)
-    seen = extended.sees(grid, 3)(0, head, q, k).expand_as(scores)
-    given = extended.leans(grid, 0.1)(scores, 0, head, q, k).masked_fill(~seen, -math.inf)
+    seen = extended_flex.sees(grid, 3)(0, head, q, k).expand_as(scores)
+    given = extended_flex.leans(grid, 0.1)(scores, 0, head, q, k).masked_fill(~seen, -math.inf)
     assert torch.allclose(given, extended.bias(grid, 3, 0.1, heads, bool(token), torch.float32)[0])
 
 
 def test_flex_attention_forward():
     grid, qkv = (4, 5), torch.randn(2, 21, 3, 4, 16)
-    mask = create_block_mask(extended.sees(grid, 3), None, None, 21, 21, device="cpu")
+    mask = create_block_mask(extended_flex.sees(grid, 3), None, None, 21, 21, device="cpu")
     parts = qkv.permute(2, 0, 3, 1, 4).unbind()
-    out = flex_attention(*parts, score_mod=extended.leans(grid, 0.1), block_mask=mask).transpose(1, 2)
+    out = flex_attention(*parts, score_mod=extended_flex.leans(grid, 0.1), block_mask=mask).transpose(1, 2)
     assert torch.allclose(out, extended.extended_attention(qkv, grid, 3, 0.1), atol=1e-5)
 
 

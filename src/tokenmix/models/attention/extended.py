@@ -16,10 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention.flex_attention import create_block_mask
 
 from tokenmix.models.attention import dense
-from tokenmix.models.attention.flex import compiled, visible
 
 
 def extended_attention(qkv: Tensor, grid: tuple[int, ...], kernel: int, slope: float = 0.0) -> Tensor:
@@ -34,7 +32,10 @@ def extended_attention(qkv: Tensor, grid: tuple[int, ...], kernel: int, slope: f
     Returns: (B, T, heads, D).
     """
     if qkv.is_cuda:
-        return _on_cuda(qkv, grid, kernel, slope)
+        # a prototype of torch that the CPU does not need, and that takes a second to import
+        from tokenmix.models.attention import extended_flex
+
+        return extended_flex.extended_attention(qkv, grid, kernel, slope)
     return _operator(qkv, grid, kernel, slope)[0]
 
 
@@ -102,45 +103,3 @@ def _differentiate(ctx: Any, gradient: Tensor, _: Tensor | None) -> tuple[Tensor
 
 
 _operator.register_autograd(_differentiate, setup_context=_keep)
-
-
-def sees(grid: tuple[int, ...], kernel: int) -> Any:
-    """The mask of FlexAttention: neighbours on the map, and everything from and to the token behind it."""
-    near, tokens = visible(grid, kernel), math.prod(grid)
-
-    def mask(batch: Any, head: Any, q: Any, k: Any) -> Any:
-        return (near(batch, head, q, k) & (q < tokens) & (k < tokens)) | (q == tokens) | (k == tokens)
-
-    return mask
-
-
-def leans(grid: tuple[int, ...], slope: float) -> Any:
-    """The change of scores of FlexAttention: each head's slope between positions of the map."""
-    tokens = math.prod(grid)
-
-    def change(score: Any, batch: Any, head: Any, q: Any, k: Any) -> Any:
-        on_map = (q < tokens) & (k < tokens)
-        axis, sign = direction(head, len(grid))
-        # from the last axis to the first: the remainder is the coordinate, the quotient numbers the rest
-        for number in reversed(range(len(grid))):
-            side = grid[number]
-            counts = on_map & (axis == number)
-            score = score + torch.where(counts, slope * sign * (k % side - q % side), 0.0)
-            q, k = q // side, k // side
-        return score
-
-    return change
-
-
-@functools.lru_cache(maxsize=64)
-def _compiled(grid: tuple[int, ...], kernel: int, slope: float, tokens: int, device: torch.device) -> Any:
-    mask = create_block_mask(sees(grid, kernel), None, None, tokens, tokens, device=device)
-    change = leans(grid, slope) if slope else None
-    return functools.partial(compiled(), score_mod=change, block_mask=mask)
-
-
-@torch.compiler.disable  # see `flex`
-def _on_cuda(qkv: Tensor, grid: tuple[int, ...], kernel: int, slope: float) -> Tensor:
-    # (B, T, 3, heads, D) -> three of (B, heads, T, D)
-    q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
-    return _compiled(grid, kernel, slope, qkv.shape[1], qkv.device)(q, k, v).transpose(1, 2)
