@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from tokenmix.errors import UserError, refused
+from tokenmix.errors import UserError, is_refusal, refused
 
 #: name -> (module with `configure(parser)` and `run(args)`, help)
 COMMANDS = {
@@ -60,14 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except PermissionError as error:  # any file may be another user's
-        print(f"error: {refused(error)}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 1
+    except OSError as error:  # any file may be another user's
+        if not is_refusal(error):
+            raise
+        print(f"error: {refused(error)}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""The one exception for mistakes that a user can mend."""
+"""The exception for mistakes that a user can mend, and the message for files that the system refuses."""
+
+import errno
 
 
 class UserError(Exception):
@@ -9,9 +11,14 @@ class UserError(Exception):
     """
 
 
+def is_refusal(error: OSError) -> bool:
+    """Whether somebody else owns the file, or its disk is read-only."""
+    return error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
 def refused(error: OSError) -> str:
-    """The message about a file that the system refuses, since somebody else owns it or a disk is read-only."""
+    """The message about a file that the system refuses."""
     return (
-        f"cannot use {error.filename}: {error.strerror}; make it readable and writable (users who share results "
-        "need a common group and `umask 002`) or choose another folder"
+        f"cannot use {error.filename or 'a file'}: {error.strerror}; make it readable and writable (users who share "
+        "results need a common group and `umask 002`) or choose another folder"
     )

@@ -17,7 +17,8 @@ rule prepare_data:
         "../../envs/tokenmix.yaml"
     resources:
         mem_mb=more_each_time(4000),
-        runtime=more_each_time(120),
+        # one download follows the other, all of the full study's in this time
+        runtime=more_each_time(720),
     params:
         name=lookup("{prepared}/name", within=DATASETS),
         size=lookup("{prepared}/size", within=DATASETS),

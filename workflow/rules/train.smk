@@ -29,7 +29,7 @@ rule train:
         "Training pack {wildcards.pack}"
     shell:
         "PYTHONSAFEPATH=1 PYTHONPATH={params.code:q} exec python -m tokenmix.training.pack {input.runs:q}"
-        " --receipt {output.receipt:q} --attempt {resources.attempt} --attempts-left {resources.attempts_left} > {log:q} 2>&1"
+        " --receipt {output:q} --attempt {resources.attempt} --attempts-left {resources.attempts_left} > {log:q} 2>&1"
 
 
 rule publish:

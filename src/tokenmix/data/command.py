@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--offline",
             action="store_true",
-            default=os.environ.get("TOKENMIX_OFFLINE", "").lower() not in ("", "0", "false", "no"),
+            default=os.environ.get("TOKENMIX_OFFLINE", "").lower() not in ("", "0", "false", "no", "off"),
             help="never use the network (or set TOKENMIX_OFFLINE)",
         )
     weights.add_argument("--out", type=Path, help="folder of converted weights (default: weights in the data folder)")

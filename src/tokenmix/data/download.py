@@ -64,8 +64,8 @@ def download(url: str, part: Path, limit: int) -> None:
             wait = problem.pause if problem.pause is not None else pause
             if wait > LONGEST_PAUSE:
                 raise UserError(
-                    f"{problem} and asks for a pause of {wait:g} s; {part.stat().st_size} bytes are kept and the next "
-                    "call goes on from there: call again then, or put the file into a mirror folder"
+                    f"{problem} and asks for a pause of {wait:.0f} s; {part.stat().st_size} bytes are kept and the "
+                    "next call goes on from there: call again then, or put the file into a mirror folder"
                 ) from problem
             print(f"{problem}; next attempt in {wait:g} s", file=sys.stderr)
             time.sleep(wait)
@@ -136,8 +136,10 @@ def _continues(response: requests.Response, have: int) -> bool:
 
 
 def _wish(response: requests.Response) -> float | None:
-    text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdecimal() else None
+    try:
+        return urllib3.Retry().parse_retry_after(response.headers.get("Retry-After", ""))
+    except urllib3.exceptions.InvalidHeader:
+        return None
 
 
 def _receive(response: requests.Response, part: Path, start: int, limit: int, url: str) -> None:

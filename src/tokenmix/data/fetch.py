@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from tokenmix.data.download import ServerChangedFile, download
@@ -159,12 +160,19 @@ def _download_verified(wanted: Wanted, target: Path) -> Path:
     return target
 
 
+def _open_lock(path: Path) -> IO[bytes]:
+    try:
+        return path.open("ab")
+    except PermissionError:  # another user's; most file systems lock what may only be read
+        return path.open("rb")
+
+
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """One job at a time downloads into a folder: servers are asked for one file after the other."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("ab")
+        lock = _open_lock(folder / LOCK)
     except OSError as error:
         raise UserError(f"cannot write below {folder}: {error.strerror}; choose another data folder") from error
     with lock:

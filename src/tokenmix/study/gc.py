@@ -156,7 +156,7 @@ def _keep_what_made(run: str, root: Path, results: Path, references: References)
             references.folders.setdefault((root / str(place["folder"])).resolve(), f"run {run}")
     adopted = read_object(results / "runs" / run / "run.json").get("adopted")
     for entry in adopted if isinstance(adopted, list) else ():
-        made_by = code_folder(results, str(entry["code"]["old"]))
+        made_by = code_folder(results, str(entry["code"]["old"])).resolve()
         references.folders.setdefault(made_by, f"computed run {run}, which was adopted")
 
 
@@ -169,7 +169,9 @@ def _folders(
 ) -> list[Item]:
     found = [path for path in _listed(folder) if names.fullmatch(path.name) and path.is_dir()]
     home = folder.parent if kind == "code" else folder
-    return [Item(kind, p.name, (p,), _size([p]), home, kept.get(p, "") or others.get(p.name, "")) for p in found]
+    return [
+        Item(kind, p.name, (p,), _size([p]), home, kept.get(p.resolve(), "") or others.get(p.name, "")) for p in found
+    ]
 
 
 def _listed(folder: Path) -> list[Path]:

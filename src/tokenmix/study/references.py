@@ -16,7 +16,8 @@ from tokenmix.study.yaml_lines import read_yaml
 @dataclass
 class References:
     """Why something stays. results, data: the studies' folders; runs: `<results>/runs/<run>` -> why; folders: of
-    frozen code or prepared data -> why; unknown: data set that a study names and this machine does not know -> why.
+    frozen code or prepared data, links followed -> why; unknown: data set that a study names and this machine does
+    not know -> why.
     """
 
     results: list[Path] = field(default_factory=list)
@@ -49,8 +50,8 @@ def _add(found: References, root: Path, study: str) -> None:
     plan = resolve(load_config(root, study=study), root)
     for run in plan.runs.values():
         found.runs.setdefault(results / "runs" / run.id, why)
-        found.folders.setdefault(code_folder(results, run.code.hash), why)
-        found.folders.setdefault(data / run.data.folder, why)
+        found.folders.setdefault(code_folder(results, run.code.hash).resolve(), why)
+        found.folders.setdefault((data / run.data.folder).resolve(), why)
     for shared in ("packer", "workbench"):
         found.folders.setdefault((root / plan.content[shared]).resolve(), why)
 

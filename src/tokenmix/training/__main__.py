@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from tokenmix.errors import UserError, refused
+from tokenmix.errors import UserError, is_refusal, refused
 from tokenmix.training.plan import TrainingPlan, read_plan
 from tokenmix.training.signals import EXIT_STOPPED, Stopped, StopRequest
 
@@ -34,7 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except PermissionError as error:  # any file may be another user's
+    except OSError as error:  # any file may be another user's
+        if not is_refusal(error):
+            raise
         print(f"error: {refused(error)}", file=sys.stderr)
         return 2
     except Stopped as stopped:

@@ -87,7 +87,7 @@ class Pack:
             if told.get("status") != "failed":
                 continue
             if attempt == 1:
-                with contextlib.suppress(PermissionError):  # another user's; it says nothing to this attempt
+                with contextlib.suppress(OSError):  # another user's; it says nothing to this attempt
                     note.unlink()
             elif told.get("pack") == self.name:
                 self.waiting.remove(run)

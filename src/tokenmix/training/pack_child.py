@@ -11,7 +11,8 @@ from typing import IO
 
 #: how libraries say that memory is short or a device ill, which another attempt may mend
 NOT_THE_CODE = re.compile(
-    r"out of memory|not enough memory|allocate memory|CUDA error|CUDA driver|cuDNN error|CUDNN_STATUS|CUBLAS_STATUS",
+    r"out of memory|not enough memory|allocate memory|CUDA error|CUDA driver|No CUDA GPUs|cudaGetDeviceCount"
+    r"|Triton Error|cuDNN error|CUDNN_STATUS|CUBLAS_STATUS",
     re.IGNORECASE,
 )
 

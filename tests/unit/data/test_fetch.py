@@ -5,8 +5,10 @@ import errno
 import fcntl
 import hashlib
 import io
+import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import IO
 
 import pytest
 from factories import facts, medmnist_arrays, serve, write_npz
@@ -73,6 +75,7 @@ def test_a_terminal_shows_a_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             return True
 
     monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    monkeypatch.setenv("COLUMNS", "100")
     with serve(CONTENT) as server:
         fetch.fetch(entry(server.url), 8, tmp_path)
     assert "data.bin" in terminal.getvalue() and "76.8/76.8 kB" in terminal.getvalue()
@@ -129,13 +132,13 @@ def test_one_job_at_a_time_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyP
         part.write_bytes(CONTENT)
 
     monkeypatch.setattr(fetch, "download", download_and_look)
-    locks = set()
+    held = (tmp_path / fetch.LOCK).open("ab")
     for url, content in (("https://a/1.bin", CONTENT), ("https://b/2.bin", b"other"), ("https://a/3.bin", CONTENT)):
         with contextlib.suppress(UserError) if content == b"other" else contextlib.nullcontext():
             fetch.fetch(entry(url, content), 8, tmp_path)
-        locks.add((tmp_path / fetch.LOCK).stat().st_ino)
-    # those who wait for the lock wait for the same one, also after a file was refused
-    assert len(locks) == 1 and sorted(visible(tmp_path)) == ["1.bin", "3.bin"]
+        # those who wait for the lock wait for the same one, also after a file was refused
+        assert os.path.sameopenfile(held.fileno(), os.open(tmp_path / fetch.LOCK, os.O_RDONLY))
+    assert sorted(visible(tmp_path)) == ["1.bin", "3.bin"]
 
 
 def test_a_job_says_that_it_waits_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
@@ -168,6 +171,30 @@ def test_a_server_that_wants_a_long_rest_is_left_alone(tmp_path: Path, waits: li
         with pytest.raises(UserError, match=r"a pause of 3600 s; 1000 bytes are kept"):
             fetch.fetch(entry(server.url), 8, tmp_path)
         assert len(server.requests) == 2 and waits == [2.0]
+        assert fetch.fetch(entry(server.url), 8, tmp_path).read_bytes() == CONTENT
+
+
+def test_a_pause_until_a_date_is_a_pause(tmp_path: Path, waits: list[float]) -> None:
+    with serve(CONTENT) as server:
+        server.answers, server.retry_after = ["status:503"], "Fri, 01 Jan 2100 00:00:00 GMT"
+        with pytest.raises(UserError, match=r"a pause of \d+ s"):
+            fetch.fetch(entry(server.url), 8, tmp_path)
+        server.answers, server.retry_after = ["status:503"], "tomorrow"
+        assert fetch.fetch(entry(server.url), 8, tmp_path).read_bytes() == CONTENT
+    assert waits == [2.0]
+
+
+def test_the_lock_of_another_user_is_enough_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    really = Path.open
+
+    def guarded(path: Path, mode: str = "r", *more: object) -> IO[bytes]:  # permissions do not bind root
+        if path.name == fetch.LOCK and mode != "rb":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return really(path, mode, *more)
+
+    (tmp_path / fetch.LOCK).touch(0o444)
+    monkeypatch.setattr(Path, "open", guarded)
+    with serve(CONTENT) as server:
         assert fetch.fetch(entry(server.url), 8, tmp_path).read_bytes() == CONTENT
 
 

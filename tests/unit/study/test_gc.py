@@ -96,13 +96,26 @@ def test_what_no_study_refers_to_is_listed_and_nothing_touched(project, runs, li
 
 def test_folders_that_studies_spell_differently_are_one(project, runs, listed) -> None:
     (project / "link").symlink_to("results")
-    write_atomic(project / "workflow/studies/linked.yaml", "results: link\ndata: {folder: data/../data}\n")
-    write_atomic(project / "workflow/studies/dotted.yaml", "results: results/../results\n")
+    (project / "scratch").mkdir()
+    (project / "results/code").rename(project / "scratch/code")
+    (project / "results/code").symlink_to(project / "scratch/code")
+    linked = "results: link\nseeds: [1]\ndata: {folder: data/../data}\n"
+    write_atomic(project / "workflow/studies/linked.yaml", linked)
+    write_atomic(project / "workflow/studies/dotted.yaml", "results: results/../results\nseeds: [2]\n")
+    plans = [freeze(load_config(project, study), project) for study in ("linked", "dotted")]
+    for plan in plans:
+        finish(plan)
     wanted, idle = runs
-    found = listed()
+    wanted = {*wanted, *(run for plan in plans for run in plan.runs)}
+    code = {path.name for path in (project / "scratch/code").iterdir()}
+    # the checkout's own notes keep nothing
+    for own in project.glob("*/checkouts/*"):
+        own.unlink()
+    found = listed("--remove")
     assert all(found[name] for name in wanted) and not any(found[name] for name in idle)
-    listed("--remove")
     assert {path.name for path in (project / "results/runs").iterdir()} == {*wanted, "mine"}
+    kept = {path.name for path in (project / "scratch/code").iterdir()}
+    assert kept == code - {"00000000"}
     assert len(list((project / "data").glob("phantom_tissue-28.*"))) == 1
 
 

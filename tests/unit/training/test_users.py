@@ -98,9 +98,11 @@ def test_a_pack_passes_over_another_users_note_of_a_failure(shared):
     script = (
         "import os, sys; from pathlib import Path\n"
         "from tokenmix.training.pack import Pack; from tokenmix.training.signals import StopRequest\n"
-        f"os.setgid({GROUP}); os.setuid({ANNA})\n"
+        f"os.setgroups([]); os.setgid({GROUP}); os.setuid({ANNA})\n"
         "print(*Pack(Path(sys.argv[1]), StopRequest(), attempt=1).waiting)"
     )
+    for path in (note, pack, pack.parent, shared):
+        path.chmod(0o755)
     done = subprocess.run([sys.executable, "-c", script, pack], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, RUN), done.stderr
     assert note.exists()

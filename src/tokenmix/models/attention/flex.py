@@ -5,12 +5,13 @@ query of a block sees are skipped, and the others test each pair by its coordina
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 
 def visible(grid: tuple[int, ...], kernel: int) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
@@ -28,13 +29,6 @@ def visible(grid: tuple[int, ...], kernel: int) -> Callable[[Tensor, Tensor, Ten
     return mask
 
 
-@functools.lru_cache(maxsize=64)
-def block_mask(grid: tuple[int, ...], kernel: int, device: torch.device) -> BlockMask:
-    """The mask of a map, the same for all images and heads; made once for each shape and device."""
-    tokens = functools.reduce(int.__mul__, grid)
-    return create_block_mask(visible(grid, kernel), None, None, tokens, tokens, device=device)
-
-
 def compiled() -> Any:
     """FlexAttention for the maps of one mask; a new one for each, which may be called with any batch and precision.
 
@@ -48,7 +42,10 @@ def compiled() -> Any:
 
 @functools.lru_cache(maxsize=64)
 def _compiled(grid: tuple[int, ...], kernel: int, device: torch.device) -> Any:
-    return compiled()
+    # the mask is the same for all images and heads
+    tokens = math.prod(grid)
+    mask = create_block_mask(visible(grid, kernel), None, None, tokens, tokens, device=device)
+    return functools.partial(compiled(), block_mask=mask)
 
 
 @torch.compiler.disable  # masks are made once and kept, which a trace through here would not do
@@ -57,5 +54,5 @@ def local_attention(qkv: Tensor, kernel: int) -> Tensor:
     grid = tuple(qkv.shape[1:-3])
     # (B, H, W, 3, heads, D) -> three of (B, heads, N, D)
     q, k, v = qkv.flatten(1, -4).permute(2, 0, 3, 1, 4).unbind()
-    out = _compiled(grid, kernel, qkv.device)(q, k, v, block_mask=block_mask(grid, kernel, qkv.device))
+    out = _compiled(grid, kernel, qkv.device)(q, k, v)
     return out.transpose(1, 2).reshape(qkv.shape[:-3] + qkv.shape[-2:])

@@ -3,7 +3,8 @@
 Each position attends to the part of its k x k (in volumes k x k x k) neighbourhood that lies on the map
 (Ramachandran et al., "Stand-alone self-attention in vision models", NeurIPS 2019; there with position embeddings).
 Tokens are channels last: queries, keys and values (B, H, W, 3, heads, D), outputs (B, H, W, heads, D). Being one named
-operator, it is a single node for tracers, which count multiply-adds from its shape, and for torch.compile.
+operator on the CPU, it is a single node for tracers, which count multiply-adds from its shape, and for torch.compile.
+On a GPU it is compiled by itself.
 """
 
 import math
