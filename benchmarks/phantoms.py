@@ -6,8 +6,8 @@ Prints test accuracy (classes are even: balanced accuracy) with 95 % t-intervals
 verdicts: the distance of logistic regression from the best mixer (at least 0.15), the pairs of mixers whose
 intervals are disjoint (some in each family), and which of these pairs the other family orders the other way round
 (some). Exit code 1 where one of them is not as asked. A plain loop, so that it judges the data and not the training
-engine, with the models and settings of the demonstration, but twice as long: by then every seed has learned. Half an
-hour on two cores, one for each family.
+engine, with the models and settings of the demonstration, but twice as long: at its length some seeds have not
+learned yet. Half an hour on two cores, one for each family.
 """
 
 import argparse
