@@ -7,9 +7,13 @@ The peers are timed in turn with ours, so that other load on the machine hits al
 compiled peer needs a C++ compiler and takes minutes to compile; without one it is left out.
 """
 
+import os
 import statistics
 import time
 from collections.abc import Callable
+
+# as in a training job: threads that wait do not take the core from those that work
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 from torch import Tensor

@@ -36,6 +36,7 @@ from tokenmix.models.attention.strips import (
     pack,
     softmax,
     unpack,
+    zeros,
 )
 
 _LOG2_E = math.log2(math.e)
@@ -50,14 +51,14 @@ _STRIP = 128
 def _forward(qkv, strip, taps, first_job, last_job, out, saved):  # type: ignore[no-untyped-def]
     batch, lines, width, _, heads, depth = qkv.shape
     length, size = strip.length, strip.size
-    queries = np.ones((depth + 1) * length, np.float32)
-    queries[: depth * length] = 0
-    keys = np.zeros((depth + 1) * length, np.float32)
+    queries = zeros((depth + 1) * length)
+    queries[depth * length :] = 1
+    keys = zeros((depth + 1) * length)
     mask_keys(keys, depth * length, width, strip)
-    values = np.zeros(depth * length, np.float32)
-    scores = np.zeros(taps.size * length, np.float32)
-    sums = np.zeros(depth * size, np.float32)
-    largest, inverses = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    values = zeros(depth * length)
+    scores = zeros(taps.size * length)
+    sums = zeros(depth * size)
+    largest, inverses = zeros(size), zeros(size)
     here = np.full(strip.taps, strip.margin)
     scale = np.float32(depth**-0.5 * _LOG2_E)
     for job in range(first_job, last_job):
@@ -86,19 +87,19 @@ def _backward(qkv, out, saved, gradient, strip, taps, first_job, last_job, resul
     length, size = strip.length, strip.size
     # what is appended to a head's channels: the mask, and its counterpart for the largest score and delta
     mask, appended = depth * length, (depth + 1) * length
-    queries = np.ones((depth + 2) * length, np.float32)
-    queries[:mask], queries[appended:] = 0, 0
-    keys = np.ones((depth + 2) * length, np.float32)
-    keys[:appended] = 0
+    queries = zeros((depth + 2) * length)
+    queries[mask:appended] = 1
+    keys = zeros((depth + 2) * length)
+    keys[appended:] = 1
     mask_keys(keys, mask, width, strip)
-    values = np.ones((depth + 1) * length, np.float32)
-    values[:mask] = 0
-    gradients = np.zeros((depth + 1) * length, np.float32)
-    outputs = np.zeros(depth * length, np.float32)
-    weights = np.zeros(taps.size * length, np.float32)
-    changes = np.zeros(taps.size * length, np.float32)
-    sums = np.zeros(depth * size, np.float32)
-    inverses = np.zeros(length, np.float32)
+    values = zeros((depth + 1) * length)
+    values[mask:] = 1
+    gradients = zeros((depth + 1) * length)
+    outputs = zeros(depth * length)
+    weights = zeros(taps.size * length)
+    changes = zeros(taps.size * length)
+    sums = zeros(depth * size)
+    inverses = zeros(length)
     here = np.full(strip.taps, strip.margin)
     back = 2 * strip.margin - taps
     scale = np.float32(depth**-0.5)
@@ -188,10 +189,12 @@ def _plan(batch: int, grid: Sequence[int], heads: int, reach: int) -> tuple[Stri
         [np.arange(side) * step for side, step in zip((images, *grid[:-1]), (image, *steps[:-1]), strict=True)]
     )
     size = -(-(int(lines[-1]) + grid[-1]) // LANES) * LANES
-    margin = sum(r * step for r, step in zip(reaches, steps, strict=True))
+    # queries start where a vector may
+    least = sum(r * step for r, step in zip(reaches, steps, strict=True))
+    margin = -(-least // LANES) * LANES
     offsets = _sums([np.arange(2 * r + 1) * step for r, step in zip(reaches, steps, strict=True)])
     taps = np.zeros(-(-offsets.size // TAPS) * TAPS, np.int64)
-    taps[: offsets.size] = offsets
+    taps[: offsets.size] = offsets + margin - least
     # the last vector of a line may reach beyond the last position
     strip = Strip(lines.reshape(images, -1), margin, size, size + 2 * margin + LANES, offsets.size)
     return strip, taps, heads * -(-batch // images)

@@ -40,6 +40,14 @@ def jit(function: Callable) -> Any:
 
 
 @jit
+def zeros(size):  # type: ignore[no-untyped-def]
+    """So many zeros (float32), the first at the start of a cache line: vectors across two lines take twice as long."""
+    buffer = np.zeros(size + LANES, np.float32)
+    start = -(buffer.ctypes.data // 4) % LANES
+    return buffer[start : start + size]
+
+
+@jit
 def pack(tokens, first, present, part, head, factor, planes, strip):  # type: ignore[no-untyped-def]
     """Tokens (B, lines, W, parts, heads, D) of one part and head, times `factor`, into planes."""
     _, lines, width, parts, heads, depth = tokens.shape

@@ -6,9 +6,13 @@ the attention of a 3 x 3 neighbourhood itself.
 
 from llvmlite import ir
 from numba import types
+from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
 from tokenmix.models.attention.lanes import FLOATS, INTS, LANES, address, is_buffer, splat
+
+#: how many tokens before it is needed a row of channels is asked for
+_AHEAD = 32
 
 
 def _transpose(builder, rows):  # type: ignore[no-untyped-def]
@@ -34,6 +38,17 @@ def _smaller(builder, a, b):  # type: ignore[no-untyped-def]
     return builder.select(builder.icmp_signed("<", a, b), a, b)
 
 
+def _fetch(context, builder, array_type, array, index, step, token):  # type: ignore[no-untyped-def]
+    """Ask for the row of a token some tiles ahead: rows lie too far apart for the processor to foresee them."""
+    index = builder.add(index, builder.mul(step, step.type(token + _AHEAD)))
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), (byte, number, number, number))
+    prefetch = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    place = builder.bitcast(address(context, builder, array_type, array, index), byte)
+    # of data (1), to be read, and kept in the second cache (2)
+    builder.call(prefetch, (place, number(0), number(2), number(1)))
+
+
 @intrinsic
 def tokens_to_planes(typing, source, index, step, present, factor, target, at, length):  # type: ignore[no-untyped-def]
     """Sixteen channels of up to sixteen tokens, times `factor`, into sixteen planes; zeros for absent tokens.
@@ -51,6 +66,7 @@ def tokens_to_planes(typing, source, index, step, present, factor, target, at, l
         rows = []
         for token in range(LANES):
             place = builder.add(index, builder.mul(step, _smaller(builder, size(token), last)))
+            _fetch(context, builder, signature.args[0], source, index, step, token)
             rows.append(builder.load(address(context, builder, signature.args[0], source, place)))
             rows[-1].align = 4
         count = _everywhere(builder, INTS, builder.trunc(present, ir.IntType(32)))
@@ -87,6 +103,7 @@ def planes_to_tokens(typing, source, at, length, factor, target, index, step, pr
         # absent tokens are written over the last one, which is written after them
         for token in reversed(range(LANES)):
             place = builder.add(index, builder.mul(step, _smaller(builder, size(token), last)))
+            _fetch(context, builder, signature.args[4], target, index, step, token)
             builder.store(rows[token], address(context, builder, signature.args[4], target, place)).align = 4
         return context.get_dummy_value()
 
