@@ -3,8 +3,8 @@
 A strip is one head of a few images. Their maps lie under each other in one flat buffer a channel ("plane"),
 with empty rows and columns (in volumes, planes too) between them, as many as a neighbour may be away, so that the
 neighbour at a given offset sits at the same distance ("tap") from *every* query: one vector instruction handles
-one neighbour of sixteen queries. Taps count from the first neighbour and are never negative; positions of queries
-start at `margin`, the distance from there to the query itself.
+one neighbour of sixteen queries. Positions of queries start at `margin`, a whole number of vectors, and taps count
+from that far before the query, so that none is negative.
 
 Three tricks keep the loops plain. Scores are in units of log 2: a weight is 2 ** score. The mask is one more
 channel: 1 for queries; 0 for keys, -1e30 for empty places. The backward pass appends minus the largest score
@@ -32,8 +32,9 @@ from tokenmix.models.attention.strips import (
     dots,
     gather,
     jit,
-    mask_keys,
+    mask,
     pack,
+    planes,
     softmax,
     unpack,
     zeros,
@@ -48,18 +49,10 @@ _STRIP = 128
 
 
 @jit
-def _forward(qkv, strip, taps, first_job, last_job, out, saved):  # type: ignore[no-untyped-def]
+def _forward(qkv, strip, taps, here, buffers, first_job, last_job, out, saved):  # type: ignore[no-untyped-def]
     batch, lines, width, _, heads, depth = qkv.shape
-    length, size = strip.length, strip.size
-    queries = zeros((depth + 1) * length)
-    queries[depth * length :] = 1
-    keys = zeros((depth + 1) * length)
-    mask_keys(keys, depth * length, width, strip)
-    values = zeros(depth * length)
-    scores = zeros(taps.size * length)
-    sums = zeros(depth * size)
-    largest, inverses = zeros(size), zeros(size)
-    here = np.full(strip.taps, strip.margin)
+    size = strip.size
+    queries, keys, values, scores, sums, largest, inverses = buffers
     scale = np.float32(depth**-0.5 * _LOG2_E)
     for job in range(first_job, last_job):
         head, first = job % heads, job // heads * len(strip.lines)
@@ -82,25 +75,14 @@ def _forward(qkv, strip, taps, first_job, last_job, out, saved):  # type: ignore
 
 
 @jit
-def _backward(qkv, out, saved, gradient, strip, taps, first_job, last_job, result):  # type: ignore[no-untyped-def]
+def _backward(  # type: ignore[no-untyped-def]
+    qkv, out, saved, gradient, strip, taps, here, buffers, first_job, last_job, result
+):
     batch, lines, width, _, heads, depth = qkv.shape
     length, size = strip.length, strip.size
-    # what is appended to a head's channels: the mask, and its counterpart for the largest score and delta
-    mask, appended = depth * length, (depth + 1) * length
-    queries = zeros((depth + 2) * length)
-    queries[mask:appended] = 1
-    keys = zeros((depth + 2) * length)
-    keys[appended:] = 1
-    mask_keys(keys, mask, width, strip)
-    values = zeros((depth + 1) * length)
-    values[mask:] = 1
-    gradients = zeros((depth + 1) * length)
-    outputs = zeros(depth * length)
-    weights = zeros(taps.size * length)
-    changes = zeros(taps.size * length)
-    sums = zeros(depth * size)
-    inverses = zeros(length)
-    here = np.full(strip.taps, strip.margin)
+    queries, keys, values, gradients, outputs, weights, changes, sums, inverses = buffers
+    # where the plane of -delta is, and that of minus the largest score
+    delta_plane, largest_plane = depth * length, (depth + 1) * length
     back = 2 * strip.margin - taps
     scale = np.float32(depth**-0.5)
     for job in range(first_job, last_job):
@@ -115,13 +97,13 @@ def _backward(qkv, out, saved, gradient, strip, taps, first_job, last_job, resul
             for y in range(lines):
                 at = strip.margin + strip.lines[image, y]
                 for x in range(width):
-                    queries[appended + at + x] = -saved[0, first + image, head, y, x]
+                    queries[largest_plane + at + x] = -saved[0, first + image, head, y, x]
                     inverses[at + x] = saved[1, first + image, head, y, x]
         for at in range(strip.margin, strip.margin + size, LANES):
             delta = zero()
             for d in range(depth):
                 delta = fma(load(gradients, d * length + at), load(outputs, d * length + at), delta)
-            store(gradients, mask + at, sub(zero(), delta))
+            store(gradients, delta_plane + at, sub(zero(), delta))
         dots(queries, keys, depth + 2, taps, weights, strip)
         dots(gradients, values, depth + 1, taps, changes, strip)
         for at in range(strip.margin, strip.margin + size, LANES):
@@ -150,8 +132,22 @@ def forward(qkv: np.ndarray, reach: int, threads: int) -> tuple[np.ndarray, np.n
     qkv = _lines(qkv, 3)
     out = np.empty((*qkv.shape[:3], 1, heads, depth), np.float32)
     saved = np.empty((2, batch, heads, *qkv.shape[1:3]), np.float32)
-    strip, taps, jobs = _plan(batch, grid, heads, reach)
-    _share(jobs, threads, lambda first, last: _forward(qkv, strip, taps, first, last, out, saved))
+    strip, taps, here, jobs = _plan(batch, grid, heads, reach)
+    keys_mask = mask(strip, grid[-1])
+
+    def work(first: int, last: int) -> None:
+        buffers = (
+            planes(strip, depth, 1),  # queries
+            planes(strip, depth, keys_mask),  # keys
+            planes(strip, depth),  # values
+            planes(strip, taps.size),  # scores
+            zeros(depth * strip.size),  # sums
+            zeros(strip.size),  # largest scores
+            zeros(strip.size),  # 1 / sums of weights
+        )
+        _forward(qkv, strip, taps, here, buffers, first, last, out, saved)
+
+    _share(jobs, threads, work)
     return out.reshape(batch, *grid, heads, depth), saved.reshape(2, batch, heads, *grid)
 
 
@@ -159,16 +155,28 @@ def backward(
     qkv: np.ndarray, out: np.ndarray, saved: np.ndarray, gradient: np.ndarray, reach: int, threads: int
 ) -> np.ndarray:
     """The gradient of `qkv` from that of the output of `forward`."""
-    batch, *grid, _, heads, _ = shape = qkv.shape
+    batch, *grid, _, heads, depth = shape = qkv.shape
     qkv, out, gradient = _lines(qkv, 3), _lines(out, 1), _lines(gradient, 1)
     saved = saved.reshape(2, batch, heads, *qkv.shape[1:3])
     result = np.empty_like(qkv)
-    strip, taps, jobs = _plan(batch, grid, heads, reach)
-    _share(
-        jobs,
-        threads,
-        lambda first, last: _backward(qkv, out, saved, gradient, strip, taps, first, last, result),
-    )
+    strip, taps, here, jobs = _plan(batch, grid, heads, reach)
+    keys_mask = mask(strip, grid[-1])
+
+    def work(first: int, last: int) -> None:
+        buffers = (
+            planes(strip, depth, 1, 0),  # queries, and minus their largest scores
+            planes(strip, depth, keys_mask, 1),  # keys
+            planes(strip, depth, 1),  # values
+            planes(strip, depth, 0),  # gradients of the output, and -delta
+            planes(strip, depth),  # outputs
+            planes(strip, taps.size),  # weights
+            planes(strip, taps.size),  # gradients of the scores
+            zeros(depth * strip.size),  # sums
+            planes(strip, 1),  # 1 / sums of weights
+        )
+        _backward(qkv, out, saved, gradient, strip, taps, here, buffers, first, last, result)
+
+    _share(jobs, threads, work)
     return result.reshape(shape)
 
 
@@ -178,8 +186,8 @@ def _lines(tokens: np.ndarray, parts: int) -> np.ndarray:
     return tokens.reshape(batch, -1, grid[-1], parts, *tokens.shape[-2:])
 
 
-def _plan(batch: int, grid: Sequence[int], heads: int, reach: int) -> tuple[Strip, np.ndarray, int]:
-    """The strip, its taps (filled up with zeros to whole groups of `TAPS`), and the number of strips."""
+def _plan(batch: int, grid: Sequence[int], heads: int, reach: int) -> tuple[Strip, np.ndarray, np.ndarray, int]:
+    """The strip, its taps (with zeros up to whole groups of `TAPS`), the query's own for each, the number of strips."""
     reaches = [min(reach, side - 1) for side in grid]
     spaced = [side + r for side, r in zip(grid, reaches, strict=True)]
     # from one position to the next along each axis, and from one image to the next
@@ -197,7 +205,7 @@ def _plan(batch: int, grid: Sequence[int], heads: int, reach: int) -> tuple[Stri
     taps[: offsets.size] = offsets + margin - least
     # the last vector of a line may reach beyond the last position
     strip = Strip(lines.reshape(images, -1), margin, size, size + 2 * margin + LANES, offsets.size)
-    return strip, taps, heads * -(-batch // images)
+    return strip, taps, np.full(strip.taps, margin), heads * -(-batch // images)
 
 
 def _sums(axes: Sequence[np.ndarray]) -> np.ndarray:

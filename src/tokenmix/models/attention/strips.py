@@ -32,19 +32,33 @@ class Strip(NamedTuple):
     taps: int
 
 
+def zeros(count: int) -> np.ndarray:
+    """A buffer whose first number starts a cache line: vectors that lie across two lines take twice as long."""
+    buffer = np.zeros(count + LANES, np.float32)
+    start = -(buffer.ctypes.data // buffer.itemsize) % LANES
+    return buffer[start : start + count]
+
+
+def planes(strip: Strip, depth: int, *appended: float | np.ndarray) -> np.ndarray:
+    """A buffer of `depth` empty planes, and behind them one for each of `appended`, filled with it."""
+    buffer = zeros((depth + len(appended)) * strip.length).reshape(-1, strip.length)
+    for plane, content in zip(buffer[depth:], appended, strict=True):
+        plane[:] = content
+    return buffer.reshape(-1)
+
+
+def mask(strip: Strip, width: int) -> np.ndarray:
+    """The plane to append to keys: 0 where a query is, else what no softmax sees."""
+    plane = np.full(strip.length, _MASKED)
+    plane[strip.margin + np.add.outer(strip.lines, np.arange(width))] = 0
+    return plane
+
+
 def jit(function: Callable) -> Any:
     try:
         return njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # neither this folder nor the user's can be written
         return njit(nogil=True, error_model="numpy")(function)
-
-
-@jit
-def zeros(size):  # type: ignore[no-untyped-def]
-    """So many zeros (float32), the first at the start of a cache line: vectors across two lines take twice as long."""
-    buffer = np.zeros(size + LANES, np.float32)
-    start = -(buffer.ctypes.data // 4) % LANES
-    return buffer[start : start + size]
 
 
 @jit
@@ -152,12 +166,3 @@ def softmax(scores, largest, inverses, strip):  # type: ignore[no-untyped-def]
             total = add(total, weight)
         store(largest, n, top)
         store(inverses, n, inverse(total))
-
-
-@jit
-def mask_keys(keys, plane, width, strip):  # type: ignore[no-untyped-def]
-    """Fill the plane of `keys` that starts at `plane`: 0 where a query is, else what no softmax sees."""
-    keys[plane : plane + strip.length] = _MASKED
-    for start in strip.lines.flat:
-        at = plane + strip.margin + start
-        keys[at : at + width] = 0
