@@ -31,7 +31,7 @@ from tokenmix.models.attention.strips import (
     Strip,
     dots,
     gather,
-    jit,
+    kernel,
     mask,
     pack,
     planes,
@@ -48,7 +48,7 @@ _QUERY, _KEY, _VALUE = np.int64(0), np.int64(1), np.int64(2)
 _STRIP = 128
 
 
-@jit
+@kernel
 def _forward(qkv, strip, taps, here, buffers, first_job, last_job, out, saved):  # type: ignore[no-untyped-def]
     batch, lines, width, _, heads, depth = qkv.shape
     size = strip.size
@@ -74,7 +74,7 @@ def _forward(qkv, strip, taps, here, buffers, first_job, last_job, out, saved): 
                     saved[1, first + image, head, y, x] = inverses[at + x]
 
 
-@jit
+@kernel
 def _backward(  # type: ignore[no-untyped-def]
     qkv, out, saved, gradient, strip, taps, here, buffers, first_job, last_job, result
 ):

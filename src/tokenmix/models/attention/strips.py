@@ -54,14 +54,22 @@ def mask(strip: Strip, width: int) -> np.ndarray:
     return plane
 
 
-def jit(function: Callable) -> Any:
+def kernel(function: Callable, **options: bool) -> Any:
+    """Compiled, to be called from Python."""
+    compiled: Any = njit  # its types leave out two of these options
+    options |= {"nogil": True, "no_cfunc_wrapper": True}
     try:
-        return njit(cache=True, nogil=True, error_model="numpy")(function)
+        return compiled(cache=True, error_model="numpy", **options)(function)
     except RuntimeError:  # neither this folder nor the user's can be written
-        return njit(nogil=True, error_model="numpy")(function)
+        return compiled(error_model="numpy", **options)(function)
 
 
-@jit
+def step(function: Callable) -> Any:
+    """Compiled, to be called by kernels alone: a way in from Python would take as long to compile."""
+    return kernel(function, no_cpython_wrapper=True)
+
+
+@step
 def pack(tokens, first, present, part, head, factor, planes, strip):  # type: ignore[no-untyped-def]
     """Tokens (B, lines, W, parts, heads, D) of one part and head, times `factor`, into planes."""
     _, lines, width, parts, heads, depth = tokens.shape
@@ -79,7 +87,7 @@ def pack(tokens, first, present, part, head, factor, planes, strip):  # type: ig
                     tokens_to_planes(flat, place, step, width - x, factor, planes, at, strip.length)
 
 
-@jit
+@step
 def unpack(planes, factor, tokens, first, present, part, head, strip):  # type: ignore[no-untyped-def]
     """The way back: planes without margins, times `factor`, into tokens."""
     _, lines, width, parts, heads, depth = tokens.shape
@@ -96,7 +104,7 @@ def unpack(planes, factor, tokens, first, present, part, head, strip):  # type: 
                     planes_to_tokens(planes, at, strip.size, factor, flat, place, step, width - x)
 
 
-@jit
+@step
 def dots(left, right, planes, taps, scores, strip):  # type: ignore[no-untyped-def]
     """scores[t, n] = sum over planes of left[n] * right[n + taps[t]]."""
     length = strip.length
@@ -121,7 +129,7 @@ def dots(left, right, planes, taps, scores, strip):  # type: ignore[no-untyped-d
             store(scores, at + 4 * length, sum4)
 
 
-@jit
+@step
 def gather(weights, weight_taps, planes, plane_taps, depth, sums, strip):  # type: ignore[no-untyped-def]
     """sums[d, n] = sum over t of weights[t, n + weight_taps[t]] * planes[d, n + plane_taps[t]]."""
     length, size = strip.length, strip.size
@@ -151,7 +159,7 @@ def gather(weights, weight_taps, planes, plane_taps, depth, sums, strip):  # typ
             store(sums, at + 7 * size, sum7)
 
 
-@jit
+@step
 def softmax(scores, largest, inverses, strip):  # type: ignore[no-untyped-def]
     """Scores into weights, not divided by their sum yet; keeps the largest score and 1 / that sum."""
     for n in range(0, strip.size, LANES):
