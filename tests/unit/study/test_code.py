@@ -193,7 +193,7 @@ def test_versions_that_cut_f_strings_differently_agree(tmp_path, monkeypatch):
 def test_other_interpreters_on_this_machine_give_the_same_hashes(version):
     other = shutil.which(f"python{version}")
     if not other or subprocess.run([other, "-c", ""], capture_output=True).returncode:
-        pytest.skip(f"no python{version} on this machine")
+        pytest.skip(f"python{version} is missing: put one on the path, and this asks it too")
     script = "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
     script += "from tokenmix.study.code import file_hash\n"
     script += "print(*[file_hash(Path(path)) for path in sys.argv[2:]])"

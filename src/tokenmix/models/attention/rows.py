@@ -29,12 +29,12 @@ from tokenmix.models.attention.lanes import LANES, exp2, fma, load, mul, store, 
 from tokenmix.models.attention.strips import (
     TAPS,
     Strip,
+    allocate,
     dots,
     gather,
     kernel,
     mask,
     pack,
-    planes,
     softmax,
     unpack,
     zeros,
@@ -137,10 +137,10 @@ def forward(qkv: np.ndarray, reach: int, threads: int) -> tuple[np.ndarray, np.n
 
     def work(first: int, last: int) -> None:
         buffers = (
-            planes(strip, depth, 1),  # queries
-            planes(strip, depth, keys_mask),  # keys
-            planes(strip, depth),  # values
-            planes(strip, taps.size),  # scores
+            allocate(strip, depth, 1),  # queries
+            allocate(strip, depth, keys_mask),  # keys
+            allocate(strip, depth),  # values
+            allocate(strip, taps.size),  # scores
             zeros(depth * strip.size),  # sums
             zeros(strip.size),  # largest scores
             zeros(strip.size),  # 1 / sums of weights
@@ -164,15 +164,15 @@ def backward(
 
     def work(first: int, last: int) -> None:
         buffers = (
-            planes(strip, depth, 1, 0),  # queries, and minus their largest scores
-            planes(strip, depth, keys_mask, 1),  # keys
-            planes(strip, depth, 1),  # values
-            planes(strip, depth, 0),  # gradients of the output, and -delta
-            planes(strip, depth),  # outputs
-            planes(strip, taps.size),  # weights
-            planes(strip, taps.size),  # gradients of the scores
+            allocate(strip, depth, 1, 0),  # queries, and minus their largest scores
+            allocate(strip, depth, keys_mask, 1),  # keys
+            allocate(strip, depth, 1),  # values
+            allocate(strip, depth, 0),  # gradients of the output, and -delta
+            allocate(strip, depth),  # outputs
+            allocate(strip, taps.size),  # weights
+            allocate(strip, taps.size),  # gradients of the scores
             zeros(depth * strip.size),  # sums
-            planes(strip, 1),  # 1 / sums of weights
+            allocate(strip, 1),  # 1 / sums of weights
         )
         _backward(qkv, out, saved, gradient, strip, taps, here, buffers, first, last, result)
 

@@ -39,7 +39,7 @@ def zeros(count: int) -> np.ndarray:
     return buffer[start : start + count]
 
 
-def planes(strip: Strip, depth: int, *appended: float | np.ndarray) -> np.ndarray:
+def allocate(strip: Strip, depth: int, *appended: float | np.ndarray) -> np.ndarray:
     """A buffer of `depth` empty planes, and behind them one for each of `appended`, filled with it."""
     buffer = zeros((depth + len(appended)) * strip.length).reshape(-1, strip.length)
     for plane, content in zip(buffer[depth:], appended, strict=True):
